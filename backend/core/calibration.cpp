@@ -1,0 +1,1 @@
+#include "backend/core/calibration.h"

@@ -1,0 +1,1 @@
+#include "backend/core/model_info.h"

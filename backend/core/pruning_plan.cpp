@@ -1,0 +1,1 @@
+#include "backend/core/pruning_plan.h"

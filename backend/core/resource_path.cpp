@@ -1,0 +1,1 @@
+#include "backend/core/resource_path.h"

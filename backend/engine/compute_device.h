@@ -1,0 +1,39 @@
+#pragma once
+
+#include "backend/core/run_config.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace secateur {
+
+struct DeviceInfo {
+    std::string id;   ///< "cpu", "cuda:0"
+    std::string name; ///< "CPU · 2 threads", "NVIDIA H200"
+    std::uint64_t totalBytes = 0;
+    std::uint64_t freeBytes = 0;
+    bool fastBf16 = false; ///< the CPU multiplies bf16 in hardware (avx512_bf16, amx); always true on CUDA
+};
+
+/// Devices of this machine. Loads libtorch_cuda.so when it lies beside libtorch_cpu.so; without a driver there is just the CPU.
+/// Compute thread only.
+std::vector<DeviceInfo> listDevices();
+
+/// Sets thread counts; call on the compute thread before the first tensor. Throws Error(InvalidArgument) naming an
+/// unknown device or dtype and what there is.
+void applyComputeSettings(const ComputeSettings &settings);
+
+/// "f32" or "bf16": what "auto" means on \a device.
+std::string resolveDtype(const ComputeSettings &settings);
+
+/// Resident memory of this process and memory of the machine, bytes.
+struct MemoryUse {
+    std::uint64_t resident = 0;
+    std::uint64_t peak = 0;
+    std::uint64_t available = 0;
+    std::uint64_t total = 0;
+};
+MemoryUse memoryUse();
+
+} // namespace secateur

@@ -1,0 +1,1 @@
+#include "backend/engine/forward.h"

@@ -1,0 +1,1 @@
+#include "backend/io/atomic_file.h"

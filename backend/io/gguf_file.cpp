@@ -1,0 +1,1 @@
+#include "backend/io/gguf_file.h"

@@ -1,0 +1,1 @@
+#include "backend/io/map_archive.h"

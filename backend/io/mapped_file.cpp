@@ -1,0 +1,1 @@
+#include "backend/io/mapped_file.h"

@@ -1,0 +1,1 @@
+#include "backend/io/session_file.h"

@@ -1,0 +1,1 @@
+#include "backend/io/weight_files.h"

@@ -1,0 +1,1 @@
+#include "backend/jobs/job_runner.h"

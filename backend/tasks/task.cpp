@@ -1,0 +1,1 @@
+#include "backend/tasks/task.h"

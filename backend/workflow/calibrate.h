@@ -1,0 +1,32 @@
+#pragma once
+
+#include "backend/core/calibration.h"
+#include "backend/core/job_context.h"
+#include "backend/text/chat_template.h"
+#include "backend/text/tokenizer.h"
+#include "backend/workflow/workbench.h"
+
+#include <filesystem>
+
+namespace secateur::workflow {
+
+struct CalibrationRequest {
+    std::string source;         ///< path of text / JSONL, "ids:F.json", or "bundled" (resources/calibration)
+    std::int64_t samples = 16;  ///< N
+    std::int64_t length = 256;  ///< S; samples may be shorter for chat data; 0 = whole samples
+    std::uint64_t seed = 0;
+};
+
+/// Text: tokenised at once, N random windows of S tokens (all different starts; consecutive windows when the text is
+/// too short for N random ones). JSONL text and chat: N seeded rows through the template, cut at S. Throws Error(InvalidArgument) when
+/// there is nothing to count.
+CalibrationSet makeCalibrationSet(const CalibrationRequest &request, const Tokenizer *tokenizer,
+                                  const ChatTemplate *chatTemplate);
+
+struct AnalyzeRequest {
+    CalibrationRequest calibration;
+    std::vector<std::string> maps; ///< empty: all
+};
+AnalysisResult analyze(const LoadedModel &model, const AnalyzeRequest &request, const JobContext &context);
+
+} // namespace secateur::workflow

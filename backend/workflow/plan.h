@@ -1,0 +1,47 @@
+#pragma once
+
+#include "backend/core/calibration.h"
+#include "backend/core/pruning_plan.h"
+
+#include <string>
+#include <vector>
+
+namespace secateur::workflow {
+
+/// One row of the method list and the data of its card.
+struct MethodCard {
+    std::string id;       ///< "block_influence", "angular_distance", "ffn_activation", "ffn_magnitude", "kv_activation", "selection"
+    std::string title;
+    std::string paradigm; ///< "depth", "width", "hand"
+    std::string unit;     ///< "block", "FFN channel", "KV group"
+    std::string summary;  ///< one sentence
+    std::string formula;  ///< plain text
+    std::string paper;
+    std::string needs;    ///< "calibration set", "nothing"
+    int sweeps = 1;
+    std::vector<std::string> options;
+};
+std::vector<MethodCard> methodCards();
+
+struct PlanRequest {
+    std::string method;
+    double sparsity = -1;      ///< share of units, or
+    int remove = -1;           ///< number of units (per block for width methods)
+    bool uniformWidths = true; ///< same number of units in every block (loads in stock loaders)
+    int ffnMultiple = 64;
+    UnitSet locked;
+};
+
+struct PlanResult {
+    PruningPlan plan;
+    std::vector<std::string> order;  ///< units in order of removal, "block 13", "block 3 channel 17"
+    std::vector<double> scores;      ///< of the removed units, same order
+    Budget budget;
+    std::string snapped;             ///< explanation, empty when nothing was added
+};
+
+/// Selects from the maps of \a analysis; never edits a model. Throws Error(InvalidArgument) when a map is missing or the
+/// budget cannot be met with the locked units.
+PlanResult makePlan(const PlanRequest &request, const ModelConfig &dense, const AnalysisResult &analysis);
+
+} // namespace secateur::workflow

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "backend/core/job_context.h"
+#include "backend/core/model_info.h"
+#include "backend/core/pruning_plan.h"
+#include "backend/core/run_config.h"
+#include "backend/engine/adapter.h"
+#include "backend/engine/model.h"
+#include "backend/text/chat_template.h"
+#include "backend/text/tokenizer.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace secateur::workflow {
+
+/// A loaded model with what belongs to it. Compute thread only (the tokenizer and template may be used anywhere).
+struct LoadedModel {
+    ModelInfo info;
+    std::shared_ptr<const Tokenizer> tokenizer;              ///< null: the folder has none
+    std::shared_ptr<const ChatTemplate> chatTemplate;        ///< null: none
+    std::shared_ptr<const Model> model;
+};
+
+/// Resolves "bundled:smollm2" and paths. Throws Error(NotFound).
+std::filesystem::path resolveModelPath(const std::string &argument);
+
+/// Opens headers, tokenizer, template and weights. \a adapter (may be empty): a PEFT folder applied to the model.
+LoadedModel openModel(const std::string &argument, const ComputeSettings &settings, const std::filesystem::path &adapter,
+                      const JobContext &context);
+
+/// Models of one session on the compute thread: dense, and one per plan or run, made on demand from the dense weights
+/// and kept. Subjects are record ids ("dense", "plan-1", "run-2").
+class Workbench {
+public:
+    void setDense(LoadedModel dense);
+    bool hasDense() const { return m_dense.model != nullptr; }
+    const LoadedModel &dense() const; ///< throws Error(InvalidArgument) when there is none
+    /// The plan's model; pruned on first use.
+    const Model &planModel(const PruningPlan &plan);
+    void setRun(const std::string &runId, const PruningPlan *plan, const Adapter &adapter);
+    /// throws Error(NotFound) when the run's adapter is not loaded
+    const Model &runModel(const std::string &runId) const;
+    const Adapter *runAdapter(const std::string &runId) const;
+    void clear();
+
+private:
+    LoadedModel m_dense;
+    std::map<std::string, std::pair<PruningPlan, Model>> m_plans;
+    std::map<std::string, std::pair<Adapter, Model>> m_runs;
+};
+
+} // namespace secateur::workflow

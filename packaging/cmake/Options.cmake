@@ -1,0 +1,21 @@
+# Compile and link options shared by every target.
+add_compile_options(-Wall -Wextra -Wpedantic)
+add_compile_definitions(QT_NO_KEYWORDS QT_NO_CAST_TO_ASCII QT_NO_FOREACH QT_USE_QSTRINGBUILDER)
+include_directories(${PROJECT_SOURCE_DIR}) # includes are written from the root of the tree
+
+set(SECATEUR_LINKER "lld" CACHE STRING "linker for -fuse-ld=, empty for the default one")
+if(SECATEUR_LINKER)
+    add_link_options(-fuse-ld=${SECATEUR_LINKER})
+endif()
+
+find_program(SECATEUR_CCACHE ccache)
+if(SECATEUR_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${SECATEUR_CCACHE})
+    set(CMAKE_C_COMPILER_LAUNCHER ${SECATEUR_CCACHE})
+endif()
+
+option(SECATEUR_ASAN "address and undefined behaviour sanitizers" OFF)
+if(SECATEUR_ASAN)
+    add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=address,undefined)
+endif()
