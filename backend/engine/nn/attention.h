@@ -1,0 +1,19 @@
+#pragma once
+
+#include "backend/engine/detail/tensor.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace secateur {
+
+/// Causal attention inside each sequence of a packed batch: q (T, H, h), k and v (T, K, h) → (T, H·h).
+/// \a offsets as in PackedBatch; \a window > 0 lets a query see that many latest keys only.
+Tensor packedAttention(const Tensor &q, const Tensor &k, const Tensor &v, const std::vector<std::int64_t> &offsets,
+                       std::int64_t window);
+
+/// The last \a q.size(0) positions of one sequence against all its keys: q (N, H, h), k and v (T, K, h), T ≥ N → (N,
+/// H·h).
+Tensor cachedAttention(const Tensor &q, const Tensor &k, const Tensor &v, std::int64_t window);
+
+} // namespace secateur
