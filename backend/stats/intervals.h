@@ -17,7 +17,7 @@ Interval wilsonInterval(std::int64_t successes, std::int64_t n, double confidenc
 /// Exact two-sided McNemar test on discordant pairs (binomial, p = 1 when there are none).
 double mcnemarExact(std::int64_t onlyFirstRight, std::int64_t onlySecondRight);
 
-/// Linear-interpolated quantile (type 7) of unsorted values; NaN when empty.
+/// Linear-interpolated quantile (type 7) of unsorted values; NaN values are left out; NaN when empty.
 double quantile(std::span<const double> values, double q);
 
 /// Five-number summary for box plots: 5, 25, 50, 75, 95 %, and the maximum.
@@ -27,7 +27,8 @@ struct BoxSummary {
 };
 BoxSummary boxSummary(std::span<const double> values, std::int64_t censored);
 
-/// Spearman's rank correlation with average ranks for ties; NaN for fewer than 2 values.
+/// Spearman's rank correlation with average ranks for ties. Pairs with a NaN are left out; NaN for fewer than two pairs
+/// or a constant side.
 double spearman(std::span<const double> a, std::span<const double> b);
 
 } // namespace secateur
