@@ -1,0 +1,35 @@
+#pragma once
+
+#include "widgets/heatmap/color_bar.h"
+#include "widgets/heatmap/heatmap_view.h"
+
+#include <QWidget>
+
+#include <memory>
+
+namespace secateur {
+
+/// Title line, heatmap and colour bar, connected: what a page puts in its centre.
+class HeatmapPanel : public QWidget {
+    Q_OBJECT
+public:
+    explicit HeatmapPanel(QWidget *parent = nullptr);
+    ~HeatmapPanel() override;
+
+    HeatmapView *view() const;
+    ColorBar *colorBar() const;
+
+    /// \a details follows the map's title in secondary text: "16 × 256 tokens". What is clipped is added by the panel.
+    void setMap(const MetricMapPtr &map, const QString &details);
+    void setSelection(PruneSelection *selection);
+    void setScaling(ColorScale::Scaling scaling);
+    /// The same range for two maps side by side.
+    void setRange(float low, float high);
+    QString titleText() const; ///< "Cosine between hidden states · 16 × 256 tokens · min −0.03, drawn as 0"
+
+private:
+    struct Private;
+    std::unique_ptr<Private> d;
+};
+
+} // namespace secateur
