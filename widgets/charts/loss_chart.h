@@ -24,6 +24,9 @@ public:
     void clear();
     QImage render(const QSize &size) const; ///< light theme, for export
 
+protected:
+    bool eventFilter(QObject *watched, QEvent *event) override;
+
 private:
     struct Private;
     std::unique_ptr<Private> m_private;

@@ -9,8 +9,8 @@
 
 namespace secateur {
 
-/// Lengths of generated outputs in tokens, side by side for up to four models. Qt Charts: box plot (5, 25, 50, 75, 95 %),
-/// censored outputs (token cap reached) counted beside each box, or survival curves (Kaplan–Meier, + = censored).
+/// Lengths of generated outputs in tokens, side by side for up to four models. Qt Charts: box plot (5, 25, 50, 75, 95
+/// %), censored outputs (token cap reached) counted beside each box, or survival curves (Kaplan–Meier, + = censored).
 /// The length is the trace when any sample has one, else the answer; the axis says which.
 class TraceLengthChart : public QWidget {
     Q_OBJECT

@@ -13,7 +13,8 @@ struct MethodCardText {
     QString title, paradigm, summary, formula, paper, sweeps, needs;
 };
 
-/// Card of a pruning method: title, badge, one sentence, paper, formula, cost and needs. Options are added below by the page.
+/// Card of a pruning method: title, badge, one sentence, paper, formula, cost and needs. Options are added below by the
+/// page.
 class MethodCardView : public QWidget {
     Q_OBJECT
 public:

@@ -17,10 +17,10 @@ public:
         LowRole,
         HighRole,
         CapShareRole, ///< double 0…1, −1: not defined
-        CountRole,    ///< items so far
-        TotalRole,    ///< items asked, 0: unknown
-        NoteRole,     ///< "not available: …"
-        StateRole,    ///< "dense", "pruned", "recovered"
+        CountRole, ///< items so far
+        TotalRole, ///< items asked, 0: unknown
+        NoteRole, ///< "not available: …"
+        StateRole, ///< "dense", "pruned", "recovered"
     };
     enum class Show { Accuracy, AccuracyNorm, AmongFinished, DeltaToDense };
 
