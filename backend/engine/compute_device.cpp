@@ -1,1 +1,226 @@
 #include "backend/engine/compute_device.h"
+
+#include "backend/core/error.h"
+#include "backend/engine/detail/guards.h"
+#include "backend/engine/detail/placement.h"
+
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/Parallel.h>
+
+#include <dlfcn.h>
+#include <sched.h>
+
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+namespace secateur {
+
+namespace {
+
+/// The CUDA driver's own functions for the name and size of a card, which need no CUDA headers.
+class CudaDriver {
+public:
+    CudaDriver()
+    {
+        m_library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+        if (!m_library)
+            return;
+        m_init = symbol<int (*)(unsigned)>("cuInit");
+        m_count = symbol<int (*)(int *)>("cuDeviceGetCount");
+        m_device = symbol<int (*)(int *, int)>("cuDeviceGet");
+        m_name = symbol<int (*)(char *, int, int)>("cuDeviceGetName");
+        m_totalMemory = symbol<int (*)(std::size_t *, int)>("cuDeviceTotalMem_v2");
+        m_usable = m_init && m_count && m_device && m_name && m_totalMemory && m_init(0) == 0;
+    }
+
+    int count() const
+    {
+        int devices = 0;
+        return m_usable && m_count(&devices) == 0 ? devices : 0;
+    }
+
+    std::string name(int index) const
+    {
+        int device = 0;
+        std::array<char, 256> text{};
+        if (m_device(&device, index) != 0 || m_name(text.data(), static_cast<int>(text.size()) - 1, device) != 0)
+            return "CUDA device";
+        return text.data();
+    }
+
+    std::uint64_t totalBytes(int index) const
+    {
+        int device = 0;
+        std::size_t bytes = 0;
+        return m_device(&device, index) == 0 && m_totalMemory(&bytes, device) == 0 ? bytes : 0;
+    }
+
+private:
+    template <typename Function> Function symbol(const char *name) const
+    {
+        return reinterpret_cast<Function>(dlsym(m_library, name));
+    }
+
+    void *m_library = nullptr; // stays loaded: LibTorch uses it too
+    int (*m_init)(unsigned) = nullptr;
+    int (*m_count)(int *) = nullptr;
+    int (*m_device)(int *, int) = nullptr;
+    int (*m_name)(char *, int, int) = nullptr;
+    int (*m_totalMemory)(std::size_t *, int) = nullptr;
+    bool m_usable = false;
+};
+
+const CudaDriver &cudaDriver()
+{
+    static const CudaDriver driver;
+    return driver;
+}
+
+/// Registers LibTorch's CUDA half once. Machines without a driver or a card never pay for loading it.
+bool loadCudaHalf()
+{
+    static const bool loaded = [] {
+        if (cudaDriver().count() == 0)
+            return false;
+        Dl_info info{};
+        if (!dladdr(reinterpret_cast<const void *>(&at::get_num_threads), &info) || !info.dli_fname)
+            return false;
+        const auto library = std::filesystem::path(info.dli_fname).parent_path() / "libtorch_cuda.so";
+        return std::filesystem::exists(library) && dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL)
+            && at::globalContext().hasCUDA();
+    }();
+    return loaded;
+}
+
+int cudaDevices()
+{
+    return loadCudaHalf() ? static_cast<int>(at::getNumGPUs()) : 0;
+}
+
+int usableCores()
+{
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    return sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
+}
+
+/// The number after \a key in a file of "Key:  123 kB" lines, in bytes; 0 when it is not there.
+std::uint64_t kilobyteField(const char *file, std::string_view key)
+{
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) {
+        if (line.compare(0, key.size(), key) != 0)
+            continue;
+        const std::size_t digits = line.find_first_of("0123456789", key.size());
+        std::uint64_t value = 0;
+        if (digits != std::string::npos)
+            std::from_chars(line.data() + digits, line.data() + line.size(), value);
+        return value * 1024;
+    }
+    return 0;
+}
+
+/// avx512_bf16 and AMX multiply bf16 in hardware; everywhere else bf16 is slower than f32.
+bool cpuMultipliesBf16()
+{
+    static const bool fast = [] {
+        std::ifstream in("/proc/cpuinfo");
+        for (std::string line; std::getline(in, line);) {
+            if (line.compare(0, 5, "flags") == 0)
+                return line.find("avx512_bf16") != std::string::npos || line.find("amx_bf16") != std::string::npos;
+        }
+        return false;
+    }();
+    return fast;
+}
+
+std::string knownDevices()
+{
+    std::string text = "cpu";
+    for (int i = 0; i < cudaDevices(); ++i)
+        text += ", cuda:" + std::to_string(i);
+    return text;
+}
+
+} // namespace
+
+at::Device placementDevice(const ComputeSettings &settings)
+{
+    const std::string &id = settings.device;
+    if (id.empty() || id == "cpu")
+        return at::Device(at::kCPU);
+    int index = -1;
+    if (id == "cuda") {
+        index = 0;
+    } else if (id.compare(0, 5, "cuda:") == 0) {
+        const auto [end, error] = std::from_chars(id.data() + 5, id.data() + id.size(), index);
+        if (error != std::errc() || end != id.data() + id.size())
+            index = -1;
+    }
+    if (index < 0 || index >= cudaDevices()) {
+        throw Error(ErrorKind::InvalidArgument,
+                    "There is no device \"" + id + "\" on this machine; there is: " + knownDevices() + ".",
+                    "Choose one of these devices in the settings.");
+    }
+    return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+}
+
+at::ScalarType placementDtype(const ComputeSettings &settings)
+{
+    return resolveDtype(settings) == "bf16" ? at::kBFloat16 : at::kFloat;
+}
+
+std::vector<DeviceInfo> listDevices()
+{
+    return translated([] {
+        const MemoryUse memory = memoryUse();
+        const int threads = at::get_num_threads();
+        std::vector<DeviceInfo> devices;
+        devices.push_back({"cpu", "CPU · " + std::to_string(threads) + (threads == 1 ? " thread" : " threads"),
+                           memory.total, memory.available, cpuMultipliesBf16()});
+        for (int i = 0; i < cudaDevices(); ++i) {
+            const auto [free, total] = at::accelerator::getMemoryInfo(static_cast<c10::DeviceIndex>(i));
+            devices.push_back({"cuda:" + std::to_string(i), cudaDriver().name(i),
+                               total ? total : cudaDriver().totalBytes(i), free, true});
+        }
+        return devices;
+    });
+}
+
+void applyComputeSettings(const ComputeSettings &settings)
+{
+    translated([&] {
+        placementDevice(settings);
+        resolveDtype(settings);
+        if (settings.threads < 0) {
+            throw Error(ErrorKind::InvalidArgument,
+                        "The number of threads is " + std::to_string(settings.threads) + ", it cannot be negative.",
+                        "Use 0 for all cores.");
+        }
+        at::set_num_threads(settings.threads > 0 ? settings.threads : usableCores());
+    });
+}
+
+std::string resolveDtype(const ComputeSettings &settings)
+{
+    if (settings.dtype == "f32" || settings.dtype == "bf16")
+        return settings.dtype;
+    if (settings.dtype != "auto") {
+        throw Error(ErrorKind::InvalidArgument,
+                    "There is no compute dtype \"" + settings.dtype + "\"; there is: auto, f32, bf16.");
+    }
+    const bool cpu = settings.device.empty() || settings.device == "cpu";
+    return !cpu || cpuMultipliesBf16() ? "bf16" : "f32";
+}
+
+MemoryUse memoryUse()
+{
+    return {kilobyteField("/proc/self/status", "VmRSS:"), kilobyteField("/proc/self/status", "VmHWM:"),
+            kilobyteField("/proc/meminfo", "MemAvailable:"), kilobyteField("/proc/meminfo", "MemTotal:")};
+}
+
+} // namespace secateur

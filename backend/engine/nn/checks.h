@@ -1,0 +1,19 @@
+#pragma once
+
+#include "backend/engine/nn/causal_lm.h"
+
+namespace secateur {
+
+/// Throws Error(InvalidArgument) for an empty sequence, an id outside the vocabulary, or \a ids and \a extraTokens
+/// more that do not fit the model's positions. \a what names the sequence: "The prompt".
+void requireSequence(const ModelConfig &config, const TokenIds &ids, const std::string &what,
+                     std::int64_t extraTokens = 0);
+
+/// Throws Error(Numeric) naming block, sequence and token where a forward pass over \a sequences first leaves the
+/// finite numbers. For callers that saw a NaN or an infinity come out; finite passes return.
+void locateNonFinite(const Model::Impl &model, const std::vector<TokenIds> &sequences);
+
+/// true when no value is NaN or infinite.
+bool isFinite(const Tensor &values);
+
+} // namespace secateur
