@@ -16,17 +16,16 @@
 
 namespace secateur {
 
-struct CancelledTag {};
+struct CancelledTag { };
 
 /// How a job ended. Exactly one alternative; a value is immutable once it is in here.
-template <typename T>
-using Outcome = std::variant<std::shared_ptr<const T>, CancelledTag, ErrorInfo>;
+template <typename T> using Outcome = std::variant<std::shared_ptr<const T>, CancelledTag, ErrorInfo>;
 
 /// What the Jobs dock shows of one job.
 struct JobStatus {
     enum class State { Waiting, Running, Stopping, Done, Cancelled, Failed };
     int id = 0;
-    QString title;   ///< "Calibration sweep"
+    QString title; ///< "Calibration sweep"
     QString subject; ///< model or plan name
     State state = State::Waiting;
     Progress progress;
@@ -91,10 +90,11 @@ private:
         std::stop_source stop;
     };
 
-    template <typename T, typename Work>
-    static Outcome<T> capture(Work &work, const JobContext &context)
+    template <typename T, typename Work> static Outcome<T> capture(Work &work, const JobContext &context)
     {
         try {
+            if (context.stopRequested())
+                return CancelledTag{}; // cancelled while it waited: nothing of it runs
             return std::make_shared<const T>(work(context));
         } catch (const Cancelled &) {
             return CancelledTag{};
@@ -102,15 +102,13 @@ private:
             return describeCurrentException();
         }
     }
-    template <typename T>
-    static JobStatus::State stateOf(const Outcome<T> &outcome)
+    template <typename T> static JobStatus::State stateOf(const Outcome<T> &outcome)
     {
         return outcome.index() == 0 ? JobStatus::State::Done
             : outcome.index() == 1  ? JobStatus::State::Cancelled
                                     : JobStatus::State::Failed;
     }
-    template <typename T>
-    static QString messageOf(const Outcome<T> &outcome)
+    template <typename T> static QString messageOf(const Outcome<T> &outcome)
     {
         const auto *error = std::get_if<ErrorInfo>(&outcome);
         return error ? QString::fromStdString(error->message) : QString();
@@ -122,7 +120,7 @@ private:
 
     struct Private;
     std::unique_ptr<Private> m_private; ///< statuses, progress mailbox
-    int m_pending = 0;                  ///< GUI thread only
+    int m_pending = 0; ///< GUI thread only
     Hooks m_hooks;
     std::mutex m_mutex;
     std::condition_variable_any m_wake;
