@@ -22,13 +22,15 @@ struct TrainingResult {
     bool cancelled = false;            ///< stopped early: the adapter is the one after the last whole step
     std::int64_t tokens = 0;           ///< processed
     double seconds = 0;
+    std::int64_t droppedSamples = 0; ///< longer than maxLength or the model's context, or without a scored token
 };
 
 /// LoRA on the listed linears: next-token cross entropy over scored positions, packed batches without padding, frozen
 /// base without gradients, logits only at scored positions, AdamW, gradient clipping. \a start continues from an
 /// adapter. Cancelling returns the last good weights instead of throwing. A loss that is not finite throws
 /// Error(Numeric) naming step and learning rate. The same seed and thread count give the same weights.
-/// Each optimiser step takes whole samples, in seeded shuffled order, until batchTokens is reached (at least one).
+/// Each optimiser step takes whole samples, in seeded shuffled order, as many as fit into batchTokens (at least one), and
+/// none twice. Rank, alpha and targets of \a start win over those of \a options.
 TrainingResult trainLora(const Model &base, const std::vector<TrainingSample> &samples, const RecoveryOptions &options,
                          const JobContext &context = {}, MetricFeed *feed = nullptr,
                          const Adapter *start = nullptr);
