@@ -41,7 +41,7 @@ bool isFinite(const Tensor &values)
         || at::isfinite(values).all().item<bool>();
 }
 
-void locateNonFinite(const Model::Impl &model, const std::vector<TokenIds> &sequences)
+void locateNonFinite(const Model::Impl &model, const std::vector<TokenIds> &sequences, std::int64_t firstNumber)
 {
     const PackedBatch batch = packSequences(sequences, model.device());
     const auto require = [&](const Tensor &values, const std::string &where) {
@@ -51,9 +51,12 @@ void locateNonFinite(const Model::Impl &model, const std::vector<TokenIds> &sequ
         const std::int64_t row = at::argmin(rows).item<std::int64_t>();
         const auto after = std::upper_bound(batch.offsets.begin(), batch.offsets.end(), row);
         const auto sequence = static_cast<std::size_t>(after - batch.offsets.begin()) - 1;
+        const std::string name = firstNumber < 0
+            ? ""
+            : " of sequence " + std::to_string(firstNumber + static_cast<std::int64_t>(sequence));
         throw Error(ErrorKind::Numeric,
                     "A value is not finite " + where + ", at token " + std::to_string(row - batch.offsets[sequence])
-                        + (sequences.size() > 1 ? " of sequence " + std::to_string(sequence) : "") + ".",
+                        + name + ".",
                     "The weights are damaged or the model overflows in this dtype; try f32.");
     };
     ForwardTaps taps;

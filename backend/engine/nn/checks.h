@@ -10,8 +10,9 @@ void requireSequence(const ModelConfig &config, const TokenIds &ids, const std::
                      std::int64_t extraTokens = 0);
 
 /// Throws Error(Numeric) naming block, sequence and token where a forward pass over \a sequences first leaves the
-/// finite numbers. For callers that saw a NaN or an infinity come out; finite passes return.
-void locateNonFinite(const Model::Impl &model, const std::vector<TokenIds> &sequences);
+/// finite numbers. For callers that saw a NaN or an infinity come out; finite passes return. \a firstNumber is the
+/// number of the first sequence in messages; negative: there is only one and it needs no name.
+void locateNonFinite(const Model::Impl &model, const std::vector<TokenIds> &sequences, std::int64_t firstNumber = -1);
 
 /// true when no value is NaN or infinite.
 bool isFinite(const Tensor &values);

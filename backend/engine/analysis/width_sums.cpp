@@ -1,0 +1,125 @@
+#include "backend/engine/analysis/width_sums.h"
+
+#include <ATen/ops/abs.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/square.h>
+#include <ATen/ops/sum.h>
+
+#include <cmath>
+
+namespace secateur {
+
+namespace {
+
+void widthAddSquares(std::vector<double> &sums, const Tensor &x)
+{
+    constexpr std::int64_t kRows = 256; // short f32 sums, then double
+    for (std::int64_t row = 0; row < x.size(0); row += kRows) {
+        const Tensor part = x.narrow(0, row, std::min(kRows, x.size(0) - row)).to(at::kFloat);
+        const std::vector<float> squares = toVector(at::sum(at::square(part), 0));
+        for (std::size_t i = 0; i < squares.size(); ++i)
+            sums[i] += squares[i];
+    }
+}
+
+bool widthIsFinite(const std::vector<std::vector<double>> &sums)
+{
+    double total = 0;
+    for (const std::vector<double> &block : sums)
+        for (const double value : block)
+            total += value;
+    return std::isfinite(total);
+}
+
+/// The weight that acts: with the low-rank branch, if there is one.
+Tensor widthEffectiveWeight(const Linear &linear)
+{
+    const Tensor weight = linear.weight.to(at::kFloat);
+    if (!linear.lora)
+        return weight;
+    return weight + at::mm(linear.lora->b, linear.lora->a).to(at::kFloat) * linear.lora->scaling;
+}
+
+/// Sum of |w| per row (dimension 1) or per column (dimension 0).
+std::vector<double> widthAbsoluteSums(const Linear &linear, std::int64_t dimension)
+{
+    const Tensor sums = at::sum(at::abs(widthEffectiveWeight(linear)), dimension, false, at::kDouble).cpu();
+    const double *data = sums.const_data_ptr<double>();
+    return {data, data + sums.numel()};
+}
+
+} // namespace
+
+WidthSums::WidthSums(const Model::Impl &model) : m_attention(model.blocks.size()), m_mlp(model.blocks.size())
+{
+    for (std::size_t i = 0; i < model.blocks.size(); ++i) {
+        const DecoderBlock &block = model.blocks[i];
+        if (block.o.defined())
+            m_attention[i].resize(static_cast<std::size_t>(block.o.weight.size(1)));
+        if (block.down.defined())
+            m_mlp[i].resize(static_cast<std::size_t>(block.down.weight.size(1)));
+    }
+}
+
+void WidthSums::addAttentionOutput(int block, const Tensor &x)
+{
+    widthAddSquares(m_attention[static_cast<std::size_t>(block)], x);
+}
+
+void WidthSums::addMlpProduct(int block, const Tensor &x)
+{
+    widthAddSquares(m_mlp[static_cast<std::size_t>(block)], x);
+}
+
+bool WidthSums::isFinite() const
+{
+    return widthIsFinite(m_attention) && widthIsFinite(m_mlp);
+}
+
+UnitScores kvGroupScores(const Model::Impl &model, int block, const std::vector<double> &squares)
+{
+    const DecoderBlock &weights = model.blocks[static_cast<std::size_t>(block)];
+    UnitScores scores;
+    if (!weights.o.defined())
+        return scores;
+    const auto groups = static_cast<std::size_t>(weights.shape.kvHeads);
+    const auto headDim = static_cast<std::size_t>(model.config.headDim);
+    const std::size_t queryWidth = squares.size() / groups; // channels of q and o that belong to one group
+    const std::vector<double> q = widthAbsoluteSums(weights.q, 1);
+    const std::vector<double> k = widthAbsoluteSums(weights.k, 1);
+    const std::vector<double> v = widthAbsoluteSums(weights.v, 1);
+    const std::vector<double> o = widthAbsoluteSums(weights.o, 0);
+    const auto outputs = static_cast<double>(weights.o.weight.size(0));
+    for (std::size_t group = 0; group < groups; ++group) {
+        double magnitude = 0;
+        double activation = 0;
+        for (std::size_t c = group * queryWidth; c < (group + 1) * queryWidth; ++c) {
+            magnitude += q[c] + o[c];
+            activation += o[c] / outputs * std::sqrt(squares[c]);
+        }
+        for (std::size_t c = group * headDim; c < (group + 1) * headDim; ++c)
+            magnitude += k[c] + v[c];
+        scores.weightMagnitude.push_back(magnitude);
+        scores.activationWeight.push_back(activation);
+    }
+    return scores;
+}
+
+UnitScores ffnChannelScores(const Model::Impl &model, int block, const std::vector<double> &squares)
+{
+    const DecoderBlock &weights = model.blocks[static_cast<std::size_t>(block)];
+    UnitScores scores;
+    if (!weights.down.defined())
+        return scores;
+    const std::vector<double> gate = widthAbsoluteSums(weights.gate, 1);
+    const std::vector<double> up = widthAbsoluteSums(weights.up, 1);
+    const std::vector<double> down = widthAbsoluteSums(weights.down, 0);
+    const auto outputs = static_cast<double>(weights.down.weight.size(0));
+    for (std::size_t c = 0; c < squares.size(); ++c) {
+        scores.weightMagnitude.push_back(gate[c] + up[c] + down[c]);
+        scores.activationWeight.push_back(down[c] / outputs * std::sqrt(squares[c]));
+    }
+    return scores;
+}
+
+} // namespace secateur
