@@ -11,7 +11,8 @@
 namespace secateur {
 
 /// A chat template: the Jinja subset that published templates use, rendered as Hugging Face does it (trim_blocks,
-/// lstrip_blocks, raise_exception, bos_token, eos_token). Immutable, thread-safe. Rendering is bounded in steps and output.
+/// lstrip_blocks, raise_exception, bos_token, eos_token). Immutable, thread-safe. Rendering is bounded in steps and
+/// output.
 class ChatTemplate {
 public:
     /// Throws Error(BadFormat) with line number when the text cannot be parsed.

@@ -37,13 +37,14 @@ std::shared_ptr<const Tokenizer> loadTokenizer(const std::filesystem::path &path
 /// Emits only whole UTF-8 code points while ids arrive one by one.
 class StreamingDecoder {
 public:
-    explicit StreamingDecoder(std::shared_ptr<const Tokenizer> tokenizer) : m_tokenizer(std::move(tokenizer)) {}
+    explicit StreamingDecoder(std::shared_ptr<const Tokenizer> tokenizer) : m_tokenizer(std::move(tokenizer)) { }
     std::string push(std::int32_t id); ///< text that became complete
     std::string flush();
 
 private:
     std::shared_ptr<const Tokenizer> m_tokenizer;
     std::string m_pending;
+    bool m_started = false;
 };
 
 } // namespace secateur

@@ -16,9 +16,9 @@ std::string_view traceStateName(TraceState state); ///< "closed", "truncated", "
 /// Spans of one generated output, in bytes of the text and in tokens of the model's own tokenizer.
 struct TraceSpans {
     TraceState state = TraceState::Absent;
-    std::int64_t traceTokens = 0;  ///< strictly between the marks
+    std::int64_t traceTokens = 0; ///< strictly between the marks
     std::int64_t answerTokens = 0; ///< after the close, or everything when there is no trace
-    std::string answer;            ///< text after the last close; whole text when absent; empty when not closed
+    std::string answer; ///< text after the last close; whole text when absent; empty when not closed
 };
 
 /// Marks "<think>…</think>" and "<|begin_of_thought|>…<|end_of_thought|>". \a promptOpensTrace: the prompt ended with
