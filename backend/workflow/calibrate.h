@@ -11,15 +11,19 @@
 namespace secateur::workflow {
 
 struct CalibrationRequest {
-    std::string source;         ///< path of text / JSONL, "ids:F.json", or "bundled" (resources/calibration)
-    std::int64_t samples = 16;  ///< N
-    std::int64_t length = 256;  ///< S; samples may be shorter for chat data; 0 = whole samples
+    std::string source; ///< path of text / JSONL, "ids:F.json", or "bundled" (resources/calibration)
+    std::int64_t samples = 16; ///< N; 0 = all (text: as many windows as fit one behind the other)
+    std::int64_t length = 256; ///< S; samples may be shorter for chat data; 0 = whole samples
     std::uint64_t seed = 0;
 };
 
+/// The file behind "bundled": the calibration text, or with \a chat the conversations. Throws Error(NotFound).
+std::filesystem::path bundledData(bool chat);
+
 /// Text: tokenised at once, N random windows of S tokens (all different starts; consecutive windows when the text is
-/// too short for N random ones). JSONL text and chat: N seeded rows through the template, cut at S. Throws Error(InvalidArgument) when
-/// there is nothing to count.
+/// too short for N random ones). JSONL text and chat: N seeded rows through the template, cut at S. Throws
+/// Error(InvalidArgument) when there is nothing to count. Ids: the first N sequences, cut at S. Rows that the template
+/// refuses are passed over as long as others are left.
 CalibrationSet makeCalibrationSet(const CalibrationRequest &request, const Tokenizer *tokenizer,
                                   const ChatTemplate *chatTemplate);
 

@@ -11,14 +11,14 @@ namespace secateur::workflow {
 
 struct EvaluateRequest {
     EvaluationOptions options;
-    std::filesystem::path dataFolder;   ///< folder with piqa/, gsm8k/, …
+    std::filesystem::path dataFolder; ///< folder with piqa/, gsm8k/, …
     std::filesystem::path outputFolder; ///< lm-eval layout, appended per sample, resumable; empty: nothing written
     std::string modelName, subject, state; ///< copied into the report
 };
-/// Runs every task; a task without data becomes a TaskReport with a note. Finished samples in \a outputFolder made under
-/// the same protocol and by a model of the same weights are not run again. \a onTask reports each task as it grows.
+/// Runs every task; a task without data becomes a TaskReport with a note. Finished samples in \a outputFolder made
+/// under the same protocol and by a model of the same weights are not run again. \a onTask reports each task as it
+/// grows.
 EvaluationReport evaluate(const LoadedModel &dense, const Model &model, const EvaluateRequest &request,
-                          const JobContext &context,
-                          const std::function<void(const TaskReport &)> &onTask = {});
+                          const JobContext &context, const std::function<void(const TaskReport &)> &onTask = {});
 
 } // namespace secateur::workflow

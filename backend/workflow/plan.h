@@ -10,14 +10,15 @@ namespace secateur::workflow {
 
 /// One row of the method list and the data of its card.
 struct MethodCard {
-    std::string id;       ///< "block_influence", "angular_distance", "ffn_activation", "ffn_magnitude", "kv_activation", "selection"
+    std::string
+        id; ///< "block_influence", "angular_distance", "ffn_activation", "ffn_magnitude", "kv_activation", "selection"
     std::string title;
     std::string paradigm; ///< "depth", "width", "hand"
-    std::string unit;     ///< "block", "FFN channel", "KV group"
-    std::string summary;  ///< one sentence
-    std::string formula;  ///< plain text
+    std::string unit; ///< "block", "FFN channel", "KV group"
+    std::string summary; ///< one sentence
+    std::string formula; ///< plain text
     std::string paper;
-    std::string needs;    ///< "calibration set", "nothing"
+    std::string needs; ///< "calibration set", "nothing"
     int sweeps = 1;
     std::vector<std::string> options;
 };
@@ -25,23 +26,29 @@ std::vector<MethodCard> methodCards();
 
 struct PlanRequest {
     std::string method;
-    double sparsity = -1;      ///< share of units, or
-    int remove = -1;           ///< number of units (per block for width methods)
+    double sparsity = -1; ///< share of units, or
+    int remove = -1; ///< number of units (per block for width methods)
     bool uniformWidths = true; ///< same number of units in every block (loads in stock loaders)
-    int ffnMultiple = 64;
+    int ffnMultiple = 0; ///< kept FFN width is rounded down to it; 0: 64, less on narrow models, 1: not at all
     UnitSet locked;
 };
 
 struct PlanResult {
     PruningPlan plan;
-    std::vector<std::string> order;  ///< units in order of removal, "block 13", "block 3 channel 17"
-    std::vector<double> scores;      ///< of the removed units, same order
+    std::vector<std::string> order; ///< units in order of removal, "block 13", "block 3 channel 17"
+    std::vector<double> scores; ///< of the removed units, same order
     Budget budget;
-    std::string snapped;             ///< explanation, empty when nothing was added
+    std::string snapped; ///< explanation, empty when nothing was added
 };
 
-/// Selects from the maps of \a analysis; never edits a model. Throws Error(InvalidArgument) when a map is missing or the
-/// budget cannot be met with the locked units.
+/// Selects from the maps of \a analysis; never edits a model. Equal scores: the lowest index goes first. Throws
+/// Error(InvalidArgument) when a map is missing or the budget cannot be met with the locked units.
 PlanResult makePlan(const PlanRequest &request, const ModelConfig &dense, const AnalysisResult &analysis);
+
+/// The plan of units chosen by hand, as they are. Throws as validatePlan().
+PlanResult makeSelectionPlan(const UnitSet &removed, const ModelConfig &dense, const std::string &modelDigest);
+
+/// The map a method selects from, "group/metric"; empty for "selection". Throws Error(NotFound) listing the methods.
+std::string mapOfMethod(const std::string &method);
 
 } // namespace secateur::workflow

@@ -22,13 +22,13 @@ PruneOutcome pruneAndCheck(Workbench &bench, const PruningPlan &plan, const JobC
 struct ExportRequest {
     std::filesystem::path folder;
     std::string dtype = "auto"; ///< "auto": F32 when the source was quantised or F32, else the stored type
-    std::string modelName;      ///< for the model card
-    PruningPlan plan;           ///< provenance; may be empty for a merged recovery
+    std::string modelName; ///< for the model card
+    PruningPlan plan; ///< provenance; may be empty for a merged recovery
 };
 struct ExportOutcome {
     std::vector<std::string> files;
     std::vector<std::string> loadableBy; ///< "transformers", "llama.cpp", or "secateur" only
-    std::vector<CheckResult> checks;     ///< re-load, equal logits
+    std::vector<CheckResult> checks; ///< re-load, equal logits
 };
 /// HF folder: weights, config, tokenizer, template, generation config, licence, model card; loaded again and compared
 /// before it is renamed into place.

@@ -16,9 +16,11 @@ struct RecipeResult {
 };
 
 /// Runs a whole pipeline written as JSON, step by step through the other workflows:
-/// {"model", "calibration": {source, samples, length, seed}, "plans": [{"name", "blocks": […]} | {"name", "ffn_channels":
+/// {"model", "calibration": {source, samples, length, seed}, "plans": [{"name", "blocks": […]} | {"name",
+/// "ffn_channels":
 /// {"3": [..]}, …} | {"name", "method", "remove"|"sparsity"}], "recover": {…, "plan": name}, "evaluate": {tasks, limit,
-/// data, subjects}, "export": {folder, subject}, "session": path}. Paths are relative to the recipe. \a log gets one line per step.
+/// data, subjects}, "export": {folder, subject}, "session": path}. Paths are relative to the recipe. \a log gets one
+/// line per step.
 RecipeResult runRecipe(const std::filesystem::path &recipe, const ComputeSettings &settings, const JobContext &context,
                        const std::function<void(const std::string &)> &log = {});
 

@@ -12,7 +12,7 @@ struct RecoverRequest {
     std::string data; ///< path of text / JSONL, or "bundled"
     RecoveryOptions options;
     std::filesystem::path outputFolder; ///< PEFT adapter; empty: not written
-    std::string basePath;               ///< base_model_name_or_path
+    std::string basePath; ///< base_model_name_or_path
 };
 struct RecoverOutcome {
     RunRecord record; ///< id and plan are left for the caller

@@ -19,17 +19,27 @@ namespace secateur::workflow {
 /// A loaded model with what belongs to it. Compute thread only (the tokenizer and template may be used anywhere).
 struct LoadedModel {
     ModelInfo info;
-    std::shared_ptr<const Tokenizer> tokenizer;              ///< null: the folder has none
-    std::shared_ptr<const ChatTemplate> chatTemplate;        ///< null: none
+    std::shared_ptr<const Tokenizer> tokenizer; ///< null: the folder has none
+    std::shared_ptr<const ChatTemplate> chatTemplate; ///< null: none
     std::shared_ptr<const Model> model;
 };
 
 /// Resolves "bundled:smollm2" and paths. Throws Error(NotFound).
 std::filesystem::path resolveModelPath(const std::string &argument);
 
-/// Opens headers, tokenizer, template and weights. \a adapter (may be empty): a PEFT folder applied to the model.
-LoadedModel openModel(const std::string &argument, const ComputeSettings &settings, const std::filesystem::path &adapter,
-                      const JobContext &context);
+/// Opens headers, tokenizer, template and weights. A missing tokenizer or an unreadable template is no error here. \a
+/// adapter (may be empty): a PEFT folder applied to the model.
+LoadedModel openModel(const std::string &argument, const ComputeSettings &settings,
+                      const std::filesystem::path &adapter, const JobContext &context);
+
+/// What \a model needs for text. Throw the reason when the model has none or it cannot be read.
+const Tokenizer &requireTokenizer(const LoadedModel &model);
+const ChatTemplate &requireChatTemplate(const LoadedModel &model);
+/// nullptr when the model has no template; throws Error(BadFormat) when it has one that cannot be read.
+const ChatTemplate *chatTemplateIfAny(const LoadedModel &model);
+
+/// A few token ids that every model of this vocabulary can read; \a model's tokenizer is used when it has one.
+TokenIds probeTokens(const LoadedModel &model);
 
 /// Models of one session on the compute thread: dense, and one per plan or run, made on demand from the dense weights
 /// and kept. Subjects are record ids ("dense", "plan-1", "run-2").
@@ -39,7 +49,9 @@ public:
     bool hasDense() const { return m_dense.model != nullptr; }
     const LoadedModel &dense() const; ///< throws Error(InvalidArgument) when there is none
     /// The plan's model; pruned on first use.
+    /// Throws Error(InvalidArgument) naming both digests when the plan was made for another model.
     const Model &planModel(const PruningPlan &plan);
+    void forgetPlan(const std::string &planId);
     void setRun(const std::string &runId, const PruningPlan *plan, const Adapter &adapter);
     /// throws Error(NotFound) when the run's adapter is not loaded
     const Model &runModel(const std::string &runId) const;
