@@ -1,0 +1,363 @@
+#include "backend/core/error.h"
+#include "backend/io/gguf_file.h"
+#include "backend/io/weight_sources.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
+namespace secateur {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+enum GgufTokenType : std::int64_t { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 };
+
+/// How a byte-level tokenizer cuts text before merging, by the name in `tokenizer.ggml.pre`.
+enum class GgufPreTokenizer { Gpt2, DigitsThenGpt2, Llama3, Qwen2 };
+
+struct GgufPreTokenizerName {
+    const char *name;
+    GgufPreTokenizer kind;
+};
+
+constexpr GgufPreTokenizerName kGgufPreTokenizers[] = {
+    {"default", GgufPreTokenizer::Gpt2},
+    {"gpt-2", GgufPreTokenizer::Gpt2},
+    {"phi-2", GgufPreTokenizer::Gpt2},
+    {"olmo", GgufPreTokenizer::Gpt2},
+    {"smollm", GgufPreTokenizer::DigitsThenGpt2},
+    {"starcoder", GgufPreTokenizer::DigitsThenGpt2},
+    {"refact", GgufPreTokenizer::DigitsThenGpt2},
+    {"command-r", GgufPreTokenizer::DigitsThenGpt2},
+    {"codeshell", GgufPreTokenizer::DigitsThenGpt2},
+    {"llama-bpe", GgufPreTokenizer::Llama3},
+    {"llama3", GgufPreTokenizer::Llama3},
+    {"llama-v3", GgufPreTokenizer::Llama3},
+    {"qwen2", GgufPreTokenizer::Qwen2},
+    {"deepseek-r1-qwen", GgufPreTokenizer::Qwen2},
+};
+
+// The split expressions that these tokenizers publish; they differ in how many digits stay together.
+constexpr char kGgufSplitLlama3[]
+    = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr char kGgufSplitQwen2[]
+    = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+Json ggufByteLevel(bool useRegex)
+{
+    return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", useRegex}};
+}
+
+Json ggufSplitThenBytes(const char *expression)
+{
+    const Json split
+        = {{"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}, {"invert", false}};
+    return {{"type", "Sequence"}, {"pretokenizers", Json::array({split, ggufByteLevel(false)})}};
+}
+
+class GgufTokenizerReader {
+public:
+    explicit GgufTokenizerReader(const GgufFile &file)
+        : m_file(file), m_name(file.file().path().filename().string()), m_tokens(file.strings("tokenizer.ggml.tokens"))
+    { }
+
+    bool hasTokenizer() const { return m_tokens && !m_tokens->empty(); }
+    Json tokenizer();
+    Json tokenizerConfig() const;
+    Json generationConfig() const;
+
+private:
+    [[noreturn]] void fail(const std::string &problem) const
+    {
+        throw Error(ErrorKind::BadFormat, m_name + ": " + problem + ".", "Download or convert the model again.");
+    }
+    [[noreturn]] void unsupported(const std::string &problem) const
+    {
+        throw Error(ErrorKind::Unsupported, m_name + ": " + problem + ".",
+                    "Use the model's Hugging Face folder, which has the tokenizer itself.");
+    }
+    std::int64_t typeOf(std::size_t id) const { return m_types ? (*m_types)[id] : std::int64_t(Normal); }
+    std::optional<std::size_t> tokenId(const std::string &role) const
+    {
+        const auto id = m_file.integer("tokenizer.ggml." + role + "_token_id");
+        if (!id || *id < 0 || static_cast<std::size_t>(*id) >= m_tokens->size())
+            return std::nullopt;
+        return static_cast<std::size_t>(*id);
+    }
+    bool flag(const std::string &key, bool fallback) const
+    {
+        return m_file.integer("tokenizer.ggml." + key).value_or(fallback ? 1 : 0) != 0;
+    }
+
+    void readVocabulary();
+    Json byteLevelModel(Json &json) const;
+    Json sentencePieceModel(Json &json) const;
+    Json addedTokens() const;
+    Json postProcessor(bool addBos, bool addEos) const;
+
+    const GgufFile &m_file;
+    std::string m_name;
+    const std::vector<std::string> *m_tokens;
+    const std::vector<std::int64_t> *m_types = nullptr;
+    std::unordered_map<std::string, std::size_t> m_ids;
+    bool m_addBos = false;
+};
+
+void GgufTokenizerReader::readVocabulary()
+{
+    m_types = m_file.integers("tokenizer.ggml.token_type");
+    if (m_types && m_types->size() != m_tokens->size())
+        fail("tokenizer.ggml.token_type has " + std::to_string(m_types->size()) + " entries for "
+             + std::to_string(m_tokens->size()) + " tokens");
+    m_ids.reserve(m_tokens->size());
+    for (std::size_t id = 0; id < m_tokens->size(); ++id)
+        m_ids.emplace((*m_tokens)[id], id); // of two equal texts the first counts
+}
+
+Json GgufTokenizerReader::byteLevelModel(Json &json) const
+{
+    const std::string pre = m_file.string("tokenizer.ggml.pre").value_or("default");
+    const auto known = std::find_if(std::begin(kGgufPreTokenizers), std::end(kGgufPreTokenizers),
+                                    [&pre](const GgufPreTokenizerName &row) { return pre == row.name; });
+    if (known == std::end(kGgufPreTokenizers))
+        unsupported("tokenizer.ggml.pre is \"" + pre + "\", a way to cut text that is not known");
+    switch (known->kind) {
+    case GgufPreTokenizer::Gpt2:
+        json["pre_tokenizer"] = ggufByteLevel(true);
+        break;
+    case GgufPreTokenizer::DigitsThenGpt2:
+        json["pre_tokenizer"]
+            = {{"type", "Sequence"},
+               {"pretokenizers",
+                Json::array({Json({{"type", "Digits"}, {"individual_digits", true}}), ggufByteLevel(true)})}};
+        break;
+    case GgufPreTokenizer::Llama3:
+        json["pre_tokenizer"] = ggufSplitThenBytes(kGgufSplitLlama3);
+        break;
+    case GgufPreTokenizer::Qwen2:
+        json["normalizer"] = {{"type", "NFC"}};
+        json["pre_tokenizer"] = ggufSplitThenBytes(kGgufSplitQwen2);
+        break;
+    }
+    json["decoder"] = ggufByteLevel(true);
+
+    const auto *merges = m_file.strings("tokenizer.ggml.merges");
+    if (!merges)
+        fail("tokenizer.ggml.merges is missing");
+    Json pairs = Json::array();
+    for (const std::string &merge : *merges) {
+        const auto blank = merge.find(' ', 1);
+        if (blank == std::string::npos || blank + 1 >= merge.size())
+            fail("tokenizer.ggml.merges holds \"" + merge + "\", which is no pair");
+        pairs.push_back(Json::array({merge.substr(0, blank), merge.substr(blank + 1)}));
+    }
+    Json model = {{"type", "BPE"},
+                  {"dropout", nullptr},
+                  {"unk_token", nullptr},
+                  {"continuing_subword_prefix", nullptr},
+                  {"end_of_word_suffix", nullptr},
+                  {"fuse_unk", false},
+                  {"byte_fallback", false},
+                  {"ignore_merges", known->kind == GgufPreTokenizer::Llama3}};
+    model["merges"] = std::move(pairs);
+    return model;
+}
+
+/// SentencePiece BPE has scores instead of merges: joining two pieces is as urgent as the score of the result.
+Json GgufTokenizerReader::sentencePieceModel(Json &json) const
+{
+    const auto *scores = m_file.numbers("tokenizer.ggml.scores");
+    if (!scores || scores->size() != m_tokens->size())
+        fail("tokenizer.ggml.scores is missing or has not one entry per token");
+    const bool prefix = flag("add_space_prefix", true);
+    const Json blank = {{"String", " "}};
+    Json normalizers = Json::array();
+    if (prefix)
+        normalizers.push_back({{"type", "Prepend"}, {"prepend", "▁"}});
+    normalizers.push_back({{"type", "Replace"}, {"pattern", blank}, {"content", "▁"}});
+    json["normalizer"] = {{"type", "Sequence"}, {"normalizers", normalizers}};
+    Json decoders = Json::array();
+    decoders.push_back({{"type", "Replace"}, {"pattern", {{"String", "▁"}}}, {"content", " "}});
+    decoders.push_back({{"type", "ByteFallback"}});
+    decoders.push_back({{"type", "Fuse"}});
+    if (prefix)
+        decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+    json["decoder"] = {{"type", "Sequence"}, {"decoders", decoders}};
+
+    struct Merge {
+        std::size_t result, left, right;
+    };
+    std::vector<Merge> merges;
+    for (std::size_t id = 0; id < m_tokens->size(); ++id) {
+        const std::string &piece = (*m_tokens)[id];
+        if (typeOf(id) != Normal || m_ids.at(piece) != id)
+            continue;
+        for (std::size_t cut = 1; cut < piece.size(); ++cut) {
+            if ((static_cast<unsigned char>(piece[cut]) & 0xc0) == 0x80) // inside a character
+                continue;
+            const auto left = m_ids.find(piece.substr(0, cut));
+            const auto right = m_ids.find(piece.substr(cut));
+            if (left != m_ids.end() && right != m_ids.end())
+                merges.push_back({id, left->second, right->second});
+        }
+    }
+    std::stable_sort(merges.begin(), merges.end(), [scores](const Merge &a, const Merge &b) {
+        const double scoreA = (*scores)[a.result], scoreB = (*scores)[b.result];
+        return scoreA != scoreB ? scoreA > scoreB : std::tie(a.left, a.right) < std::tie(b.left, b.right);
+    });
+    Json pairs = Json::array();
+    for (const Merge &merge : merges)
+        pairs.push_back(Json::array({(*m_tokens)[merge.left], (*m_tokens)[merge.right]}));
+    const auto unknown = tokenId("unknown");
+    Json model = {{"type", "BPE"},
+                  {"dropout", nullptr},
+                  {"unk_token", unknown ? Json((*m_tokens)[*unknown]) : Json()},
+                  {"continuing_subword_prefix", nullptr},
+                  {"end_of_word_suffix", nullptr},
+                  {"fuse_unk", true},
+                  {"byte_fallback", true},
+                  {"ignore_merges", false}};
+    model["merges"] = std::move(pairs);
+    return model;
+}
+
+Json GgufTokenizerReader::addedTokens() const
+{
+    Json added = Json::array();
+    for (std::size_t id = 0; id < m_tokens->size(); ++id) {
+        const std::int64_t type = typeOf(id);
+        if ((type != Control && type != UserDefined && type != Unknown) || (*m_tokens)[id].empty())
+            continue;
+        added.push_back({{"id", id},
+                         {"content", (*m_tokens)[id]},
+                         {"single_word", false},
+                         {"lstrip", false},
+                         {"rstrip", false},
+                         {"normalized", false},
+                         {"special", type != UserDefined}});
+    }
+    return added;
+}
+
+Json GgufTokenizerReader::postProcessor(bool addBos, bool addEos) const
+{
+    const auto bos = addBos ? tokenId("bos") : std::nullopt;
+    const auto eos = addEos ? tokenId("eos") : std::nullopt;
+    if (!bos && !eos)
+        return nullptr;
+    Json special = Json::object();
+    const auto piece = [&](std::size_t id, int type) -> Json {
+        const std::string &text = (*m_tokens)[id];
+        special[text] = {{"id", text}, {"ids", Json::array({id})}, {"tokens", Json::array({text})}};
+        return {{"SpecialToken", {{"id", text}, {"type_id", type}}}};
+    };
+    const auto part = [&](Json &list, const char *name, int type) {
+        if (bos)
+            list.push_back(piece(*bos, type));
+        list.push_back({{"Sequence", {{"id", name}, {"type_id", type}}}});
+        if (eos)
+            list.push_back(piece(*eos, type));
+    };
+    Json single = Json::array(), pair = Json::array();
+    part(single, "A", 0);
+    part(pair, "A", 0);
+    part(pair, "B", 1);
+    return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
+}
+
+Json GgufTokenizerReader::tokenizer()
+{
+    readVocabulary();
+    const std::string kind = m_file.string("tokenizer.ggml.model").value_or("");
+    Json json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
+    json["added_tokens"] = addedTokens();
+    json["normalizer"] = nullptr;
+    json["pre_tokenizer"] = nullptr;
+    json["post_processor"] = nullptr;
+    json["decoder"] = nullptr;
+    Json model;
+    if (kind == "gpt2") {
+        model = byteLevelModel(json);
+        m_addBos = flag("add_bos_token", model["ignore_merges"].get<bool>());
+    } else if (kind == "llama") {
+        model = sentencePieceModel(json);
+        m_addBos = flag("add_bos_token", true);
+    } else {
+        unsupported("tokenizer.ggml.model is \"" + kind + "\"; known are gpt2 and llama");
+    }
+    json["post_processor"] = postProcessor(m_addBos, flag("add_eos_token", false));
+    // An ordered object looks keys up one by one; the plain one does not, and the order of a vocabulary says nothing.
+    nlohmann::json vocabulary = nlohmann::json::object();
+    for (const auto &[text, id] : m_ids)
+        vocabulary[text] = id;
+    Json merges = std::move(model["merges"]);
+    model.erase("merges");
+    model["vocab"] = nullptr;
+    model["merges"] = std::move(merges);
+    model["vocab"] = std::move(vocabulary);
+    json["model"] = std::move(model);
+    return json;
+}
+
+Json GgufTokenizerReader::tokenizerConfig() const
+{
+    Json json = Json::object();
+    json["tokenizer_class"] = "PreTrainedTokenizerFast";
+    const std::pair<const char *, const char *> roles[]
+        = {{"bos_token", "bos"}, {"eos_token", "eos"}, {"unk_token", "unknown"}, {"pad_token", "padding"}};
+    for (const auto &[name, role] : roles)
+        if (const auto id = tokenId(role))
+            json[name] = (*m_tokens)[*id];
+    json["add_bos_token"] = m_addBos;
+    json["add_eos_token"] = flag("add_eos_token", false);
+    json["clean_up_tokenization_spaces"] = false;
+    const std::string architecture = m_file.string("general.architecture").value_or("");
+    if (const auto length = m_file.integer(architecture + ".context_length"))
+        json["model_max_length"] = *length;
+    if (const auto chat = m_file.string("tokenizer.chat_template"))
+        json["chat_template"] = *chat;
+    for (const Json &token : addedTokens()) {
+        Json entry = token;
+        entry.erase("id");
+        json["added_tokens_decoder"][std::to_string(token["id"].get<std::size_t>())] = std::move(entry);
+    }
+    return json;
+}
+
+Json GgufTokenizerReader::generationConfig() const
+{
+    Json json = Json::object();
+    if (const auto bos = tokenId("bos"))
+        json["bos_token_id"] = *bos;
+    Json eos = Json::array();
+    for (const char *role : {"eos", "eot"})
+        if (const auto id = tokenId(role); id && std::find(eos.begin(), eos.end(), *id) == eos.end())
+            eos.push_back(*id);
+    if (!eos.empty())
+        json["eos_token_id"] = eos.size() == 1 ? eos.front() : eos;
+    if (const auto pad = tokenId("padding"))
+        json["pad_token_id"] = *pad;
+    return json;
+}
+
+} // namespace
+
+std::vector<CompanionFile> ggufCompanions(const GgufFile &file)
+{
+    GgufTokenizerReader reader(file);
+    if (!reader.hasTokenizer())
+        return {};
+    // Texts in the file are bytes of anybody's making: replace what is no UTF-8 rather than refuse the model.
+    const auto text = [](const Json &json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; };
+    const Json tokenizer = reader.tokenizer();
+    return {{"tokenizer.json", text(tokenizer)},
+            {"tokenizer_config.json", text(reader.tokenizerConfig())},
+            {"generation_config.json", text(reader.generationConfig())}};
+}
+
+} // namespace secateur
