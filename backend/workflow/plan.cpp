@@ -203,7 +203,7 @@ void planContiguousBlocks(const PlanRequest &request, const MetricMap &map, int 
                     "Unlock blocks or ask for less.");
     for (int block = best; block < best + count; ++block)
         addBlock(result, block, map.at(best, count - 1));
-    result.plan.name = "Angular distance, blocks " + describeBlocks(result.plan.removed.blocks);
+    result.plan.name = "Angular distance, blocks [" + std::to_string(best) + ", " + std::to_string(best + count) + ")";
 }
 
 /// What a width method works on: how many units each block has and which may not go.
