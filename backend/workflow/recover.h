@@ -13,6 +13,7 @@ struct RecoverRequest {
     RecoveryOptions options;
     std::filesystem::path outputFolder; ///< PEFT adapter; empty: not written
     std::string basePath; ///< base_model_name_or_path
+    std::shared_ptr<const Adapter> start; ///< continue from this adapter; null: a new one
 };
 struct RecoverOutcome {
     RunRecord record; ///< id and plan are left for the caller
