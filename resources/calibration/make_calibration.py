@@ -141,7 +141,7 @@ def chats():
         add(f"How do I {task}?", "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)))
         add(f"What is the first step if I want to {task}?", f"The first step: {steps[0]}")
         add(f"In one short paragraph, how do I {task}?", " ".join(steps))
-    while len(rows) < 320:
+    while len(rows) < 360:
         name, other = draw.sample(NAMES, 2)
         _, goods = draw.choice(GOODS)
         kind = draw.randrange(6)
