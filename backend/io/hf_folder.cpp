@@ -256,7 +256,8 @@ ModelInfo inspectHuggingFaceFolder(const fs::path &folder, const std::string &si
     ModelInfo info;
     info.source = ModelInfo::Source::HuggingFaceFolder;
     info.path = folder;
-    info.name = hfModelName(folder);
+    info.name = singleFile.empty() || singleFile == kHfSingleName || index ? hfModelName(folder)
+                                                                           : fs::path(singleFile).stem().string();
     Sha256 digest;
     readHfConfig(info, folder, digest);
 

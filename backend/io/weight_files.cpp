@@ -1,5 +1,6 @@
 #include "backend/io/weight_files.h"
 
+#include "backend/core/block_tensors.h"
 #include "backend/core/error.h"
 #include "backend/io/dequantize.h"
 #include "backend/io/gguf_file.h"
@@ -214,45 +215,14 @@ std::unique_ptr<WeightFiles> openWeights(const ModelInfo &info)
 
 std::vector<ExpectedTensor> expectedTensors(const ModelConfig &config)
 {
-    const std::int64_t hidden = config.hiddenSize;
-    const std::int64_t head = config.headDim;
     std::vector<ExpectedTensor> tensors;
-    const auto add = [&tensors](std::string name, std::vector<std::int64_t> shape) {
-        tensors.push_back({std::move(name), std::move(shape)});
-    };
-    const auto addLinear = [&add](const std::string &name, std::int64_t out, std::int64_t in, bool bias) {
-        add(name + ".weight", {out, in});
-        if (bias)
-            add(name + ".bias", {out});
-    };
-    add("model.embed_tokens.weight", {config.vocabSize, hidden});
-    for (std::size_t i = 0; i < config.blocks.size(); ++i) {
-        const BlockShape &block = config.blocks[i];
-        const std::string prefix = "model.layers." + std::to_string(i) + ".";
-        if (block.hasAttention) {
-            const std::int64_t query = block.queryHeads * head;
-            const std::int64_t keyValue = block.kvHeads * head;
-            add(prefix + "input_layernorm.weight", {hidden});
-            addLinear(prefix + "self_attn.q_proj", query, hidden, config.attentionBias);
-            addLinear(prefix + "self_attn.k_proj", keyValue, hidden, config.attentionBias);
-            addLinear(prefix + "self_attn.v_proj", keyValue, hidden, config.attentionBias);
-            addLinear(prefix + "self_attn.o_proj", hidden, query, config.attentionOutputBias);
-            if (config.queryKeyNorm) {
-                add(prefix + "self_attn.q_norm.weight", {head});
-                add(prefix + "self_attn.k_norm.weight", {head});
-            }
-        }
-        if (block.hasMlp) {
-            const std::int64_t width = block.intermediateSize;
-            add(prefix + "post_attention_layernorm.weight", {hidden});
-            addLinear(prefix + "mlp.gate_proj", width, hidden, config.mlpBias);
-            addLinear(prefix + "mlp.up_proj", width, hidden, config.mlpBias);
-            addLinear(prefix + "mlp.down_proj", hidden, width, config.mlpBias);
-        }
-    }
-    add("model.norm.weight", {hidden});
+    tensors.push_back({"model.embed_tokens.weight", {config.vocabSize, config.hiddenSize}});
+    for (std::size_t i = 0; i < config.blocks.size(); ++i)
+        for (BlockTensor &tensor : blockTensors(config, config.blocks[i]))
+            tensors.push_back({"model.layers." + std::to_string(i) + "." + tensor.name, std::move(tensor.shape)});
+    tensors.push_back({"model.norm.weight", {config.hiddenSize}});
     if (!config.tiedEmbeddings)
-        add("lm_head.weight", {config.vocabSize, hidden});
+        tensors.push_back({"lm_head.weight", {config.vocabSize, config.hiddenSize}});
     return tensors;
 }
 
