@@ -1,0 +1,56 @@
+#include "backend/engine/generation/kv_cache.h"
+
+#include "backend/engine/nn/attention.h"
+#include "backend/engine/nn/blocks.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/zeros.h>
+
+namespace secateur {
+
+KvCache::KvCache(const Model::Impl &model, std::int64_t slots, std::int64_t capacity)
+    : m_lengths(static_cast<std::size_t>(slots)), m_capacity(capacity)
+{
+    const auto options = at::TensorOptions().dtype(model.dtype()).device(model.device());
+    const std::int64_t headDim = model.config.headDim;
+    for (const DecoderBlock &block : model.blocks) {
+        const std::int64_t heads = block.q.defined() ? block.shape.kvHeads : 0;
+        // on the CPU untouched memory costs nothing; elsewhere idle rows take part in masked products and must be
+        // finite
+        const auto make = [&] {
+            return model.device().is_cpu() ? at::empty({slots, heads, capacity, headDim}, options)
+                                           : at::zeros({slots, heads, capacity, headDim}, options);
+        };
+        m_keys.push_back(make());
+        m_values.push_back(make());
+    }
+}
+
+Tensor KvCache::prefill(const Model::Impl &model, const std::vector<TokenIds> &prompts,
+                        const std::vector<std::int64_t> &slots)
+{
+    const PackedBatch batch = packSequences(prompts, model.device());
+    const Attend attend = [&](int block, const Tensor &q, const Tensor &k, const Tensor &v) {
+        for (std::size_t i = 0; i < slots.size(); ++i) {
+            const std::int64_t length = batch.offsets[i + 1] - batch.offsets[i];
+            const auto store = [&](const Tensor &cache, const Tensor &x) { // (T, K, h) → [K, T, h]
+                cache.select(0, slots[i])
+                    .narrow(1, 0, length)
+                    .copy_(x.narrow(0, batch.offsets[i], length).transpose(0, 1));
+            };
+            store(keys(block), k);
+            store(values(block), v);
+        }
+        return packedAttention(q, k, v, batch.offsets, model.config.slidingWindow);
+    };
+    const Tensor hidden = runBlocks(model, batch.ids, batch.positions, attend); // (T, D)
+    TokenIds last;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        setLength(slots[i], batch.offsets[i + 1] - batch.offsets[i]);
+        last.push_back(static_cast<std::int32_t>(batch.offsets[i + 1] - 1));
+    }
+    return at::index_select(hidden, 0, idsTensor(last, model.device()));
+}
+
+} // namespace secateur
