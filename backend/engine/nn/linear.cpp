@@ -1,6 +1,8 @@
 #include "backend/engine/nn/linear.h"
 
-#include <ATen/ops/dropout.h>
+#include "backend/engine/nn/dropout.h"
+
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/linear.h>
 
 namespace secateur {
@@ -13,9 +15,11 @@ Tensor Linear::operator()(const Tensor &x, bool training) const
     // the branch computes in its own dtype: f32 adapters beside bf16 weights keep their precision
     Tensor branchInput = x.to(lora->a.scalar_type()); // (…, in)
     if (training && lora->dropout > 0)
-        branchInput = at::dropout(branchInput, lora->dropout, true);
-    const Tensor branch = at::linear(at::linear(branchInput, lora->a), lora->b); // (…, out)
-    return y + (branch * lora->scaling).to(y.scalar_type());
+        branchInput = droppedOut(branchInput, lora->dropout);
+    const Tensor narrow = at::linear(branchInput, lora->a) * lora->scaling; // (…, r), scaled where it is cheapest
+    if (y.dim() == 2 && y.scalar_type() == narrow.scalar_type())
+        return at::addmm(y, narrow, lora->b.t()); // one pass over (T, out) instead of three
+    return y + at::linear(narrow, lora->b).to(y.scalar_type());
 }
 
 } // namespace secateur
