@@ -23,10 +23,10 @@ constexpr std::uint64_t kMapsChunkBytes = 256u << 10;
 constexpr std::uint64_t kMapsElementLimit = 1ull << 28;
 constexpr int kMapsDeflate = 4;
 
-/// A profile has one column and no column axis; it is stored with one dimension.
+/// A profile has one column and no axis along it ("metric" only names what is drawn); it is stored with one dimension.
 bool isProfile(const MetricMap &map)
 {
-    return map.columns == 1 && map.columnAxis.id.empty();
+    return map.columns == 1 && (map.columnAxis.id.empty() || map.columnAxis.id == "metric");
 }
 
 std::string axisName(const MapAxis &axis, const char *fallback)
@@ -202,6 +202,11 @@ void writeGroup(Hdf5File &file, const std::string &group, const std::vector<Metr
         file.writeFloats(path, map->values, shape, mapLayout(*map));
         file.setAttribute(path, "long_name", map->title);
         file.setAttribute(path, "interpretation", profile ? "spectrum" : "image");
+        if (profile && !map->columnAxis.id.empty()) {
+            file.setAttribute(path, "column_axis", map->columnAxis.id);
+            file.setAttribute(path, "column_label", map->columnAxis.label);
+            file.setAttribute(path, "column_units", map->columnAxis.units);
+        }
         file.attachScale(path, group + "/" + rowAxis, 0, rowAxis);
         if (!profile)
             file.attachScale(path, group + "/" + columnAxis, 1, columnAxis);
@@ -385,6 +390,9 @@ void ArchiveReader::readGroup(const std::string &group, AnalysisResult &result) 
             map->rowAxis = readAxis(group, axes[0], shape[0]);
         if (axes.size() > 1)
             map->columnAxis = readAxis(group, axes[1], shape[1]);
+        else if (const auto column = m_file.textAttribute(path, "column_axis"))
+            map->columnAxis = {*column, m_file.textAttribute(path, "column_label").value_or(""),
+                               m_file.textAttribute(path, "column_units").value_or(""), 0};
         result.maps.push_back(std::move(map));
     }
 }
