@@ -1,5 +1,9 @@
 # Compile and link options shared by every target.
 add_compile_options(-Wall -Wextra -Wpedantic)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 sees uninitialised and overlapping strings inside libstdc++'s own variant and operator+ (GCC bugs 105562, 105651)
+    add_compile_options(-Wno-maybe-uninitialized -Wno-restrict)
+endif()
 add_compile_definitions(QT_NO_KEYWORDS QT_NO_CAST_TO_ASCII QT_NO_FOREACH QT_USE_QSTRINGBUILDER)
 include_directories(${PROJECT_SOURCE_DIR}) # includes are written from the root of the tree
 
