@@ -152,6 +152,28 @@ private:
     std::uint64_t m_dataSize;
 };
 
+/// Bytes that a tensor takes; the largest number, which no data has, when that cannot be told.
+std::uint64_t safetensorsBytes(std::string_view dtype, const std::vector<std::int64_t> &shape)
+{
+    constexpr auto kImpossible = std::numeric_limits<std::uint64_t>::max();
+    auto bytes = static_cast<std::uint64_t>(safetensorsElementSize(dtype));
+    if (bytes == 0)
+        return kImpossible;
+    for (const std::int64_t extent : shape) {
+        if (extent < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(extent), &bytes))
+            return kImpossible;
+    }
+    return bytes;
+}
+
+[[noreturn]] void safetensorsMisfit(const std::filesystem::path &path, const std::string &name,
+                                    const std::string &dtype, std::size_t bytes)
+{
+    throw Error(ErrorKind::InvalidArgument,
+                path.filename().string() + ": tensor \"" + name + "\" of dtype " + dtype + " has "
+                    + std::to_string(bytes) + " bytes of data, which does not fit its shape.");
+}
+
 } // namespace
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path &path) : m_file(path)
@@ -221,21 +243,24 @@ int safetensorsElementSize(std::string_view dtype)
 void writeSafetensors(const std::filesystem::path &path, const std::vector<TensorView> &tensors,
                       std::map<std::string, std::string> metadata)
 {
-    std::vector<const TensorView *> order;
-    order.reserve(tensors.size());
+    std::vector<TensorSource> sources;
+    sources.reserve(tensors.size());
     for (const TensorView &tensor : tensors) {
-        const int size = safetensorsElementSize(tensor.dtype);
-        std::uint64_t bytes = static_cast<std::uint64_t>(size);
-        for (const std::int64_t extent : tensor.shape)
-            if (extent < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(extent), &bytes))
-                bytes = std::numeric_limits<std::uint64_t>::max();
-        if (size == 0 || bytes != tensor.data.size())
-            throw Error(ErrorKind::InvalidArgument,
-                        path.filename().string() + ": tensor \"" + tensor.name + "\" of dtype " + tensor.dtype + " has "
-                            + std::to_string(tensor.data.size()) + " bytes of data, which does not fit its shape.");
-        order.push_back(&tensor);
+        if (safetensorsBytes(tensor.dtype, tensor.shape) != tensor.data.size())
+            safetensorsMisfit(path, tensor.name, tensor.dtype, tensor.data.size());
+        sources.push_back({tensor.name, tensor.dtype, tensor.shape, [&tensor] { return tensor.data; }});
     }
-    std::sort(order.begin(), order.end(), [](const TensorView *a, const TensorView *b) {
+    writeSafetensors(path, sources, std::move(metadata));
+}
+
+void writeSafetensors(const std::filesystem::path &path, const std::vector<TensorSource> &tensors,
+                      std::map<std::string, std::string> metadata)
+{
+    std::vector<const TensorSource *> order;
+    order.reserve(tensors.size());
+    for (const TensorSource &tensor : tensors)
+        order.push_back(&tensor);
+    std::sort(order.begin(), order.end(), [](const TensorSource *a, const TensorSource *b) {
         const int rankA = safetensorsRank(a->dtype);
         const int rankB = safetensorsRank(b->dtype);
         return rankA != rankB ? rankA > rankB : a->name < b->name;
@@ -246,15 +271,15 @@ void writeSafetensors(const std::filesystem::path &path, const std::vector<Tenso
     std::string text = "{\"__metadata__\":" + nlohmann::json(metadata).dump();
     std::set<std::string_view> names;
     std::uint64_t offset = 0;
-    for (const TensorView *tensor : order) {
+    for (const TensorSource *tensor : order) {
         if (tensor->name == "__metadata__" || !names.insert(tensor->name).second)
             throw Error(ErrorKind::InvalidArgument,
                         path.filename().string() + ": the tensor name \"" + tensor->name + "\" is taken already.");
-        const nlohmann::ordered_json entry = {{"dtype", tensor->dtype},
-                                              {"shape", tensor->shape},
-                                              {"data_offsets", {offset, offset + tensor->data.size()}}};
+        const std::uint64_t bytes = safetensorsBytes(tensor->dtype, tensor->shape);
+        const nlohmann::ordered_json entry
+            = {{"dtype", tensor->dtype}, {"shape", tensor->shape}, {"data_offsets", {offset, offset + bytes}}};
         text += "," + nlohmann::json(tensor->name).dump() + ":" + entry.dump();
-        offset += tensor->data.size();
+        offset += bytes;
     }
     text += "}";
     text.append((8 - text.size() % 8) % 8, ' ');
@@ -265,8 +290,12 @@ void writeSafetensors(const std::filesystem::path &path, const std::vector<Tenso
         length[i] = static_cast<char>(text.size() >> (8 * i) & 0xff);
     file.write(length, sizeof length);
     file.write(text);
-    for (const TensorView *tensor : order)
-        file.write(tensor->data.data(), tensor->data.size());
+    for (const TensorSource *tensor : order) {
+        const std::span<const std::byte> data = tensor->data();
+        if (data.size() != safetensorsBytes(tensor->dtype, tensor->shape))
+            safetensorsMisfit(path, tensor->name, tensor->dtype, data.size());
+        file.write(data.data(), data.size());
+    }
     file.commit();
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -48,6 +49,19 @@ struct TensorView {
 /// Writes one file atomically, in the reference writer's order (alignment, then name), header padded to 8 bytes.
 /// Metadata gets {"format": "pt"} unless it is there. Throws Error(Io).
 void writeSafetensors(const std::filesystem::path &path, const std::vector<TensorView> &tensors,
+                      std::map<std::string, std::string> metadata = {});
+
+/// A tensor to write whose data is asked for when its turn in the file comes, so that only one needs to be in memory.
+/// The data must stay valid until the next one is asked for.
+struct TensorSource {
+    std::string name;
+    std::string dtype;
+    std::vector<std::int64_t> shape;
+    std::function<std::span<const std::byte>()> data;
+};
+
+/// As above, tensor by tensor. What a source throws leaves no file behind.
+void writeSafetensors(const std::filesystem::path &path, const std::vector<TensorSource> &tensors,
                       std::map<std::string, std::string> metadata = {});
 
 } // namespace secateur

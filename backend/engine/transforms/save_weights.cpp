@@ -152,22 +152,21 @@ void saveWeights(const Model &model, const std::filesystem::path &folder, const 
         const std::vector<SaveShard> shards = saveShards(tensors, target, shardBytes);
         Progress progress{"export.weights", 0, static_cast<std::int64_t>(tensors.size()), 0};
         SaveFiles files(folder);
+        Tensor stored; // of one tensor at a time, the rest stays where it is
         for (std::size_t shard = 0; shard < shards.size(); ++shard) {
             const std::string name = saveShardName(shard, shards.size());
-            std::vector<TensorView> views;
-            std::vector<Tensor> stored; // holds the memory of the views
+            std::vector<TensorSource> sources;
             for (std::size_t k = 0; k < shards[shard].count; ++k) {
-                const auto &[tensorName, tensor] = tensors[shards[shard].first + k];
-                stored.push_back(saveConverted(tensorName, tensor, target));
-                views.push_back(
-                    {tensorName,
-                     dtype,
-                     saveShape(tensor),
-                     {static_cast<const std::byte *>(stored.back().const_data_ptr()), stored.back().nbytes()}});
-                ++progress.done;
-                context.checkpoint(progress);
+                const auto &entry = tensors[shards[shard].first + k];
+                const auto load = [&]() -> std::span<const std::byte> {
+                    context.checkpoint(progress);
+                    ++progress.done;
+                    stored = saveConverted(entry.first, entry.second, target);
+                    return {static_cast<const std::byte *>(stored.const_data_ptr()), stored.nbytes()};
+                };
+                sources.push_back({entry.first, dtype, saveShape(entry.second), load});
             }
-            writeSafetensors(files.path(name), views, metadata);
+            writeSafetensors(files.path(name), sources, metadata);
             files.written(name);
         }
         if (shards.size() > 1) {
@@ -178,6 +177,7 @@ void saveWeights(const Model &model, const std::filesystem::path &folder, const 
         ModelConfig config = impl.config;
         config.dtype = target.configName;
         writeFileAtomically(files.path("config.json"), writeModelConfig(config));
+        context.checkpoint(progress);
         files.keep();
     });
 }
