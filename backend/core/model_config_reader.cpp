@@ -14,7 +14,7 @@ namespace secateur {
 
 namespace {
 
-using Json = nlohmann::json;
+using ConfigJson = nlohmann::json;
 
 // Far above any real model, far below what would overflow a product of two of them times the layers.
 constexpr std::int64_t kConfigMaxLayers = 16384;
@@ -50,7 +50,7 @@ const ConfigFamily *configFamily(const std::string &modelType)
     return nullptr;
 }
 
-std::string configValueText(const Json &value)
+std::string configValueText(const ConfigJson &value)
 {
     std::string text = value.dump(-1, ' ', true);
     if (text.size() > 60)
@@ -61,7 +61,7 @@ std::string configValueText(const Json &value)
 /// An object of the file with the path to it, so that every complaint names file and field.
 class ConfigObject {
 public:
-    ConfigObject(const Json &object, const std::string &file, std::string prefix = {})
+    ConfigObject(const ConfigJson &object, const std::string &file, std::string prefix = {})
         : m_object(object), m_file(file), m_prefix(std::move(prefix))
     {
         if (!object.is_object())
@@ -72,13 +72,13 @@ public:
     }
 
     /// nullptr when absent or null.
-    const Json *find(const char *key) const
+    const ConfigJson *find(const char *key) const
     {
         const auto it = m_object.find(key);
         return it == m_object.end() || it->is_null() ? nullptr : &*it;
     }
     bool mentions(const char *key) const { return m_object.contains(key); }
-    const Json &json() const { return m_object; }
+    const ConfigJson &json() const { return m_object; }
 
     [[noreturn]] void fail(const std::string &key, const std::string &problem) const
     {
@@ -93,17 +93,18 @@ public:
 
     std::int64_t integer(const char *key, std::int64_t low, std::int64_t high) const
     {
-        const Json *value = find(key);
+        const ConfigJson *value = find(key);
         if (!value)
             fail(key, "is missing");
         return checkedInteger(key, *value, low, high);
     }
     std::int64_t integerOr(const char *key, std::int64_t fallback, std::int64_t low, std::int64_t high) const
     {
-        const Json *value = find(key);
+        const ConfigJson *value = find(key);
         return value ? checkedInteger(key, *value, low, high) : fallback;
     }
-    std::int64_t checkedInteger(const std::string &key, const Json &value, std::int64_t low, std::int64_t high) const
+    std::int64_t checkedInteger(const std::string &key, const ConfigJson &value, std::int64_t low,
+                                std::int64_t high) const
     {
         const bool fits = value.is_number_integer()
             && (!value.is_number_unsigned()
@@ -116,7 +117,7 @@ public:
     }
     double numberOr(const char *key, double fallback, double low, double high) const
     {
-        const Json *value = find(key);
+        const ConfigJson *value = find(key);
         if (!value)
             return fallback;
         if (!value->is_number() || !(value->get<double>() >= low && value->get<double>() <= high))
@@ -131,7 +132,7 @@ public:
     }
     bool booleanOr(const char *key, bool fallback) const
     {
-        const Json *value = find(key);
+        const ConfigJson *value = find(key);
         if (!value)
             return fallback;
         if (!value->is_boolean())
@@ -140,7 +141,7 @@ public:
     }
     std::string textOr(const char *key, const std::string &fallback) const
     {
-        const Json *value = find(key);
+        const ConfigJson *value = find(key);
         if (!value)
             return fallback;
         if (!value->is_string())
@@ -148,13 +149,13 @@ public:
         return value->get<std::string>();
     }
     ConfigObject object(const char *key) const { return ConfigObject(*find(key), m_file, m_prefix + key + "."); }
-    ConfigObject object(const std::string &key, const Json &value) const
+    ConfigObject object(const std::string &key, const ConfigJson &value) const
     {
         return ConfigObject(value, m_file, m_prefix + key + ".");
     }
 
 private:
-    const Json &m_object;
+    const ConfigJson &m_object;
     const std::string &m_file;
     std::string m_prefix;
 };
@@ -194,7 +195,7 @@ void readRope(const ConfigObject &root, ModelConfig &config)
     if (root.numberOr("partial_rotary_factor", 1.0, 0, 1) != 1.0)
         root.unsupported("partial_rotary_factor", "is not 1, and partly rotated heads are not known");
     // The older form comes first, unless it is empty: transformers lets it win as well.
-    const Json *scaling = root.find("rope_scaling");
+    const ConfigJson *scaling = root.find("rope_scaling");
     const char *key = nullptr;
     if (scaling && !scaling->empty())
         key = "rope_scaling";
@@ -249,10 +250,10 @@ int readSlidingWindow(const ConfigObject &root, const ConfigFamily &family, cons
     if (window == 0 || family.window == Window::Always)
         return window;
     std::int64_t sliding = 0;
-    if (const Json *types = root.find("layer_types")) {
+    if (const ConfigJson *types = root.find("layer_types")) {
         if (!types->is_array() || types->size() != config.blocks.size())
             root.fail("layer_types", "must be a list with one entry per layer");
-        sliding = std::count(types->begin(), types->end(), Json("sliding_attention"));
+        sliding = std::count(types->begin(), types->end(), ConfigJson("sliding_attention"));
     } else {
         sliding = config.layers()
             - std::min<std::int64_t>(config.layers(), root.integerOr("max_window_layers", 28, 0, 1 << 30));
@@ -294,7 +295,7 @@ void readPerLayerConfig(const ConfigObject &root, ModelConfig &config)
             }
             if (!entry.is_array())
                 layer.fail(name, "must be a list");
-            for (const Json &part : entry) {
+            for (const ConfigJson &part : entry) {
                 if (part == "attention" || part == "self_attn")
                     block.hasAttention = false;
                 else if (part == "mlp")
@@ -319,7 +320,7 @@ void readProvenance(const ConfigObject &root, ModelConfig &config)
     config.attentionBias = provenance.booleanOr("attention_bias", config.attentionBias);
     config.attentionOutputBias = provenance.booleanOr("attention_output_bias", config.attentionOutputBias);
     config.mlpBias = provenance.booleanOr("mlp_bias", config.mlpBias);
-    const Json *indices = provenance.find("original_blocks");
+    const ConfigJson *indices = provenance.find("original_blocks");
     if (!indices)
         return;
     if (!indices->is_array())
@@ -340,11 +341,11 @@ void readTokenIds(const ConfigObject &root, ModelConfig &config)
     constexpr std::int64_t low = std::numeric_limits<int>::min();
     constexpr std::int64_t high = std::numeric_limits<int>::max();
     config.bosTokenId = static_cast<int>(std::max<std::int64_t>(-1, root.integerOr("bos_token_id", -1, low, high)));
-    const Json *eos = root.find("eos_token_id");
+    const ConfigJson *eos = root.find("eos_token_id");
     if (!eos)
         return;
-    const Json list = eos->is_array() ? *eos : Json::array({*eos});
-    for (const Json &value : list) {
+    const ConfigJson list = eos->is_array() ? *eos : ConfigJson::array({*eos});
+    for (const ConfigJson &value : list) {
         const auto id = static_cast<int>(root.checkedInteger("eos_token_id", value, low, high));
         if (id >= 0 && std::find(config.eosTokenIds.begin(), config.eosTokenIds.end(), id) == config.eosTokenIds.end())
             config.eosTokenIds.push_back(id);
@@ -398,7 +399,7 @@ std::string readDtype(const ConfigObject &root)
 
 ModelConfig parseModelConfig(const std::string &jsonText, const std::string &fileName)
 {
-    const Json json = parseJson(jsonText, fileName);
+    const ConfigJson json = parseJson(jsonText, fileName);
     const ConfigObject root(json, fileName);
 
     ModelConfig config;
@@ -410,7 +411,7 @@ ModelConfig parseModelConfig(const std::string &jsonText, const std::string &fil
     if (!family)
         root.unsupported("model_type", "is \"" + config.modelType + "\"; known are llama, mistral, qwen2 and qwen3");
     config.architecture = family->architecture;
-    if (const Json *architectures = root.find("architectures")) {
+    if (const ConfigJson *architectures = root.find("architectures")) {
         if (!architectures->is_array() || (!architectures->empty() && !architectures->front().is_string()))
             root.fail("architectures", "must be a list of texts");
         if (!architectures->empty())

@@ -11,7 +11,7 @@ namespace secateur {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using WriterJson = nlohmann::ordered_json;
 
 /// The value that most blocks have: it becomes the global one, and the others become overrides.
 int writerCommonValue(const ModelConfig &config, bool BlockShape::*present, int BlockShape::*value)
@@ -31,10 +31,10 @@ int writerCommonValue(const ModelConfig &config, bool BlockShape::*present, int 
 }
 
 /// Everything a configuration says when it was not read from a file.
-Json writerFreshConfig(const ModelConfig &config)
+WriterJson writerFreshConfig(const ModelConfig &config)
 {
-    Json json = Json::object();
-    json["architectures"] = Json::array({config.architecture});
+    WriterJson json = WriterJson::object();
+    json["architectures"] = WriterJson::array({config.architecture});
     json["model_type"] = config.modelType;
     json["hidden_act"] = "silu";
     json["max_position_embeddings"] = config.maxPositions;
@@ -51,14 +51,14 @@ Json writerFreshConfig(const ModelConfig &config)
     if (config.modelType == "llama")
         json["mlp_bias"] = config.mlpBias;
     if (config.modelType == "mistral")
-        json["sliding_window"] = config.slidingWindow > 0 ? Json(config.slidingWindow) : Json();
+        json["sliding_window"] = config.slidingWindow > 0 ? WriterJson(config.slidingWindow) : WriterJson();
     if (config.modelType == "qwen2" || config.modelType == "qwen3") {
         json["use_sliding_window"] = config.slidingWindow > 0;
-        json["sliding_window"] = config.slidingWindow > 0 ? Json(config.slidingWindow) : Json();
+        json["sliding_window"] = config.slidingWindow > 0 ? WriterJson(config.slidingWindow) : WriterJson();
         json["max_window_layers"] = config.slidingWindow > 0 ? 0 : config.layers();
     }
     json["rope_theta"] = config.rope.theta;
-    Json scaling;
+    WriterJson scaling;
     const RopeConfig &rope = config.rope;
     switch (rope.scaling) {
     case RopeConfig::Scaling::None:
@@ -88,15 +88,15 @@ Json writerFreshConfig(const ModelConfig &config)
 }
 
 /// Original block numbers of the layers that the text being rewritten describes.
-std::vector<int> writerOriginalsOf(const Json &json)
+std::vector<int> writerOriginalsOf(const WriterJson &json)
 {
     const auto count = json.contains("num_hidden_layers") && json["num_hidden_layers"].is_number_unsigned()
         ? json["num_hidden_layers"].get<std::size_t>()
         : 0;
     if (json.contains("secateur") && json["secateur"].is_object()) {
-        const Json indices = json["secateur"].value("original_blocks", Json());
+        const WriterJson indices = json["secateur"].value("original_blocks", WriterJson());
         if (indices.is_array() && indices.size() == count
-            && std::all_of(indices.begin(), indices.end(), [](const Json &i) { return i.is_number_integer(); }))
+            && std::all_of(indices.begin(), indices.end(), [](const WriterJson &i) { return i.is_number_integer(); }))
             return indices.get<std::vector<int>>();
     }
     std::vector<int> indices(count);
@@ -111,7 +111,7 @@ bool writerNamesLayers(const std::string &key)
 }
 
 /// Cuts lists with one entry per layer and renumbers lists of layer indices.
-void writerCutLayerLists(Json &json, const ModelConfig &config)
+void writerCutLayerLists(WriterJson &json, const ModelConfig &config)
 {
     const std::vector<int> before = writerOriginalsOf(json);
     std::map<std::int64_t, std::int64_t> newIndex; // place in the old list → place in the new one
@@ -123,13 +123,13 @@ void writerCutLayerLists(Json &json, const ModelConfig &config)
     for (auto &[key, value] : json.items()) {
         if (!writerNamesLayers(key) || !value.is_array())
             continue;
-        Json cut = Json::array();
+        WriterJson cut = WriterJson::array();
         if (value.size() == before.size()) {
             for (std::size_t i = 0; i < value.size(); ++i)
                 if (newIndex.contains(static_cast<std::int64_t>(i)))
                     cut.push_back(value[i]);
         } else {
-            for (const Json &index : value)
+            for (const WriterJson &index : value)
                 if (index.is_number_integer() && newIndex.contains(index.get<std::int64_t>()))
                     cut.push_back(newIndex[index.get<std::int64_t>()]);
         }
@@ -137,12 +137,12 @@ void writerCutLayerLists(Json &json, const ModelConfig &config)
     }
 }
 
-Json writerPerLayerConfig(const ModelConfig &config, const BlockShape &common)
+WriterJson writerPerLayerConfig(const ModelConfig &config, const BlockShape &common)
 {
-    Json layers = Json::object();
+    WriterJson layers = WriterJson::object();
     for (std::size_t i = 0; i < config.blocks.size(); ++i) {
         const BlockShape &block = config.blocks[i];
-        Json layer = Json::object();
+        WriterJson layer = WriterJson::object();
         if (block.hasAttention && block.queryHeads != common.queryHeads)
             layer["num_attention_heads"] = block.queryHeads;
         if (block.hasAttention && block.kvHeads != common.kvHeads)
@@ -163,7 +163,8 @@ Json writerPerLayerConfig(const ModelConfig &config, const BlockShape &common)
 
 std::string writeModelConfig(const ModelConfig &config)
 {
-    Json json = config.rawJson.empty() ? writerFreshConfig(config) : parseOrderedJson(config.rawJson, "config.json");
+    WriterJson json
+        = config.rawJson.empty() ? writerFreshConfig(config) : parseOrderedJson(config.rawJson, "config.json");
     if (!json.is_object())
         throw Error(ErrorKind::BadFormat, "config.json does not hold a JSON object.");
     writerCutLayerLists(json, config);
@@ -189,12 +190,16 @@ std::string writeModelConfig(const ModelConfig &config)
         if (json.contains("torch_dtype") || !json.contains("dtype"))
             json["torch_dtype"] = config.dtype;
     }
-    if (Json layers = writerPerLayerConfig(config, common); layers.empty())
+    if (WriterJson layers = writerPerLayerConfig(config, common); layers.empty())
         json.erase("per_layer_config");
     else
         json["per_layer_config"] = std::move(layers);
 
-    Json provenance = Json::object();
+    WriterJson provenance = json.value("secateur", WriterJson::object());
+    if (!provenance.is_object())
+        provenance = WriterJson::object();
+    for (const char *key : {"original_blocks", "attention_bias", "attention_output_bias", "mlp_bias"})
+        provenance.erase(key);
     for (const BlockShape &block : config.blocks)
         provenance["original_blocks"].push_back(block.originalIndex);
     json.erase("secateur");

@@ -16,7 +16,7 @@ namespace secateur {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using GgufJson = nlohmann::ordered_json;
 
 /// Hugging Face name of a GGUF tensor, empty when it is no weight of the model.
 std::string ggufWeightName(const std::string &name)
@@ -108,20 +108,20 @@ public:
         return std::vector<std::int64_t>(layers, value || !fallback ? integer(suffix) : *fallback);
     }
 
-    void readShape(Json &json) const;
-    void readRope(Json &json) const;
-    void readTokens(Json &json) const;
+    void readShape(GgufJson &json) const;
+    void readRope(GgufJson &json) const;
+    void readTokens(GgufJson &json) const;
 
 private:
-    Json ropeFromFactors(const TensorInfo &tensor, double theta) const;
-    Json ropeFromKeys(const std::string &type) const;
+    GgufJson ropeFromFactors(const TensorInfo &tensor, double theta) const;
+    GgufJson ropeFromKeys(const std::string &type) const;
 
     const GgufFile &m_file;
     std::string m_name;
     std::string m_architecture;
 };
 
-void GgufModelReader::readShape(Json &json) const
+void GgufModelReader::readShape(GgufJson &json) const
 {
     const std::int64_t layerCount = integer("block_count");
     if (layerCount < 1 || layerCount > 16384)
@@ -158,7 +158,7 @@ void GgufModelReader::readShape(Json &json) const
     json["head_dim"] = headDim;
     json["intermediate_size"] = firstNonZero(widths);
     for (std::size_t i = 0; i < layers; ++i) {
-        Json layer = Json::object();
+        GgufJson layer = GgufJson::object();
         if (queryHeads[i] == 0 || kvHeads[i] == 0) {
             layer["skip"].push_back("attention");
         } else {
@@ -179,7 +179,7 @@ void GgufModelReader::readShape(Json &json) const
 /// Llama 3 files hold the divisors of the frequencies instead of the rule that made them. The rule is taken back only
 /// if it gives the very same divisors: wavelengths beyond 8192 / low are divided by the factor, those under 8192 / high
 /// by 1, and between them the inverse is interpolated.
-Json GgufModelReader::ropeFromFactors(const TensorInfo &tensor, double theta) const
+GgufJson GgufModelReader::ropeFromFactors(const TensorInfo &tensor, double theta) const
 {
     constexpr double low = 1, high = 4;
     std::int64_t elements = 1;
@@ -209,7 +209,7 @@ Json GgufModelReader::ropeFromFactors(const TensorInfo &tensor, double theta) co
     unsupported("tensor \"" + tensor.name + "\" scales the rotary frequencies by a rule that is not known");
 }
 
-Json GgufModelReader::ropeFromKeys(const std::string &type) const
+GgufJson GgufModelReader::ropeFromKeys(const std::string &type) const
 {
     const auto need = [this](const std::string &suffix) {
         const auto value = number("rope.scaling." + suffix);
@@ -227,9 +227,9 @@ Json GgufModelReader::ropeFromKeys(const std::string &type) const
                 {"original_max_position_embeddings", integer("rope.scaling.original_context_length")}};
     if (type != "yarn")
         unsupported(key("rope.scaling.type") + " is \"" + type + "\"; known are none, linear and yarn");
-    Json scaling = {{"rope_type", "yarn"},
-                    {"factor", need("factor")},
-                    {"original_max_position_embeddings", integer("rope.scaling.original_context_length")}};
+    GgufJson scaling = {{"rope_type", "yarn"},
+                        {"factor", need("factor")},
+                        {"original_max_position_embeddings", integer("rope.scaling.original_context_length")}};
     if (const auto fast = number("rope.scaling.yarn_beta_fast"))
         scaling["beta_fast"] = *fast;
     if (const auto slow = number("rope.scaling.yarn_beta_slow"))
@@ -240,7 +240,7 @@ Json GgufModelReader::ropeFromKeys(const std::string &type) const
     return scaling;
 }
 
-void GgufModelReader::readRope(Json &json) const
+void GgufModelReader::readRope(GgufJson &json) const
 {
     const double theta = number("rope.freq_base").value_or(10000.0);
     json["rope_theta"] = theta;
@@ -254,15 +254,15 @@ void GgufModelReader::readRope(Json &json) const
         json["rope_scaling"] = {{"rope_type", "linear"}, {"factor", old}};
 }
 
-void GgufModelReader::readTokens(Json &json) const
+void GgufModelReader::readTokens(GgufJson &json) const
 {
     const auto bos = m_file.integer("tokenizer.ggml.bos_token_id");
-    json["bos_token_id"] = bos ? Json(*bos) : Json();
-    Json eos = Json::array();
+    json["bos_token_id"] = bos ? GgufJson(*bos) : GgufJson();
+    GgufJson eos = GgufJson::array();
     for (const char *name : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})
         if (const auto id = m_file.integer(name); id && std::find(eos.begin(), eos.end(), *id) == eos.end())
             eos.push_back(*id);
-    json["eos_token_id"] = eos.empty() ? Json() : eos.size() == 1 ? eos.front() : eos;
+    json["eos_token_id"] = eos.empty() ? GgufJson() : eos.size() == 1 ? eos.front() : eos;
     if (const auto pad = m_file.integer("tokenizer.ggml.padding_token_id"))
         json["pad_token_id"] = *pad;
 }
@@ -316,7 +316,7 @@ std::string ggufConfigJson(const GgufFile &file)
     if (!embedding || embedding->shape.size() != 2)
         reader.fail("the tensor token_embd.weight is missing or no matrix");
 
-    Json json = Json::object();
+    GgufJson json = GgufJson::object();
     json["architectures"] = {family->second};
     json["model_type"] = family->first;
     json["hidden_act"] = "silu";

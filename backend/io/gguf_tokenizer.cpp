@@ -13,7 +13,7 @@ namespace secateur {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using GgufJson = nlohmann::ordered_json;
 
 enum GgufTokenType : std::int64_t { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 };
 
@@ -48,16 +48,16 @@ constexpr char kGgufSplitLlama3[]
 constexpr char kGgufSplitQwen2[]
     = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-Json ggufByteLevel(bool useRegex)
+GgufJson ggufByteLevel(bool useRegex)
 {
     return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", useRegex}};
 }
 
-Json ggufSplitThenBytes(const char *expression)
+GgufJson ggufSplitThenBytes(const char *expression)
 {
-    const Json split
+    const GgufJson split
         = {{"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}, {"invert", false}};
-    return {{"type", "Sequence"}, {"pretokenizers", Json::array({split, ggufByteLevel(false)})}};
+    return {{"type", "Sequence"}, {"pretokenizers", GgufJson::array({split, ggufByteLevel(false)})}};
 }
 
 class GgufTokenizerReader {
@@ -67,9 +67,9 @@ public:
     { }
 
     bool hasTokenizer() const { return m_tokens && !m_tokens->empty(); }
-    Json tokenizer();
-    Json tokenizerConfig() const;
-    Json generationConfig() const;
+    GgufJson tokenizer();
+    GgufJson tokenizerConfig() const;
+    GgufJson generationConfig() const;
 
 private:
     [[noreturn]] void fail(const std::string &problem) const
@@ -95,10 +95,10 @@ private:
     }
 
     void readVocabulary();
-    Json byteLevelModel(Json &json) const;
-    Json sentencePieceModel(Json &json) const;
-    Json addedTokens() const;
-    Json postProcessor(bool addBos, bool addEos) const;
+    GgufJson byteLevelModel(GgufJson &json) const;
+    GgufJson sentencePieceModel(GgufJson &json) const;
+    GgufJson addedTokens() const;
+    GgufJson postProcessor(bool addBos, bool addEos) const;
 
     const GgufFile &m_file;
     std::string m_name;
@@ -119,7 +119,7 @@ void GgufTokenizerReader::readVocabulary()
         m_ids.emplace((*m_tokens)[id], id); // of two equal texts the first counts
 }
 
-Json GgufTokenizerReader::byteLevelModel(Json &json) const
+GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json) const
 {
     const std::string pre = m_file.string("tokenizer.ggml.pre").value_or("default");
     const auto known = std::find_if(std::begin(kGgufPreTokenizers), std::end(kGgufPreTokenizers),
@@ -134,7 +134,7 @@ Json GgufTokenizerReader::byteLevelModel(Json &json) const
         json["pre_tokenizer"]
             = {{"type", "Sequence"},
                {"pretokenizers",
-                Json::array({Json({{"type", "Digits"}, {"individual_digits", true}}), ggufByteLevel(true)})}};
+                GgufJson::array({GgufJson({{"type", "Digits"}, {"individual_digits", true}}), ggufByteLevel(true)})}};
         break;
     case GgufPreTokenizer::Llama3:
         json["pre_tokenizer"] = ggufSplitThenBytes(kGgufSplitLlama3);
@@ -149,39 +149,39 @@ Json GgufTokenizerReader::byteLevelModel(Json &json) const
     const auto *merges = m_file.strings("tokenizer.ggml.merges");
     if (!merges)
         fail("tokenizer.ggml.merges is missing");
-    Json pairs = Json::array();
+    GgufJson pairs = GgufJson::array();
     for (const std::string &merge : *merges) {
         const auto blank = merge.find(' ', 1);
         if (blank == std::string::npos || blank + 1 >= merge.size())
             fail("tokenizer.ggml.merges holds \"" + merge + "\", which is no pair");
-        pairs.push_back(Json::array({merge.substr(0, blank), merge.substr(blank + 1)}));
+        pairs.push_back(GgufJson::array({merge.substr(0, blank), merge.substr(blank + 1)}));
     }
-    Json model = {{"type", "BPE"},
-                  {"dropout", nullptr},
-                  {"unk_token", nullptr},
-                  {"continuing_subword_prefix", nullptr},
-                  {"end_of_word_suffix", nullptr},
-                  {"fuse_unk", false},
-                  {"byte_fallback", false},
-                  {"ignore_merges", known->kind == GgufPreTokenizer::Llama3}};
+    GgufJson model = {{"type", "BPE"},
+                      {"dropout", nullptr},
+                      {"unk_token", nullptr},
+                      {"continuing_subword_prefix", nullptr},
+                      {"end_of_word_suffix", nullptr},
+                      {"fuse_unk", false},
+                      {"byte_fallback", false},
+                      {"ignore_merges", known->kind == GgufPreTokenizer::Llama3}};
     model["merges"] = std::move(pairs);
     return model;
 }
 
 /// SentencePiece BPE has scores instead of merges: joining two pieces is as urgent as the score of the result.
-Json GgufTokenizerReader::sentencePieceModel(Json &json) const
+GgufJson GgufTokenizerReader::sentencePieceModel(GgufJson &json) const
 {
     const auto *scores = m_file.numbers("tokenizer.ggml.scores");
     if (!scores || scores->size() != m_tokens->size())
         fail("tokenizer.ggml.scores is missing or has not one entry per token");
     const bool prefix = flag("add_space_prefix", true);
-    const Json blank = {{"String", " "}};
-    Json normalizers = Json::array();
+    const GgufJson blank = {{"String", " "}};
+    GgufJson normalizers = GgufJson::array();
     if (prefix)
         normalizers.push_back({{"type", "Prepend"}, {"prepend", "▁"}});
     normalizers.push_back({{"type", "Replace"}, {"pattern", blank}, {"content", "▁"}});
     json["normalizer"] = {{"type", "Sequence"}, {"normalizers", normalizers}};
-    Json decoders = Json::array();
+    GgufJson decoders = GgufJson::array();
     decoders.push_back({{"type", "Replace"}, {"pattern", {{"String", "▁"}}}, {"content", " "}});
     decoders.push_back({{"type", "ByteFallback"}});
     decoders.push_back({{"type", "Fuse"}});
@@ -210,25 +210,25 @@ Json GgufTokenizerReader::sentencePieceModel(Json &json) const
         const double scoreA = (*scores)[a.result], scoreB = (*scores)[b.result];
         return scoreA != scoreB ? scoreA > scoreB : std::tie(a.left, a.right) < std::tie(b.left, b.right);
     });
-    Json pairs = Json::array();
+    GgufJson pairs = GgufJson::array();
     for (const Merge &merge : merges)
-        pairs.push_back(Json::array({(*m_tokens)[merge.left], (*m_tokens)[merge.right]}));
+        pairs.push_back(GgufJson::array({(*m_tokens)[merge.left], (*m_tokens)[merge.right]}));
     const auto unknown = tokenId("unknown");
-    Json model = {{"type", "BPE"},
-                  {"dropout", nullptr},
-                  {"unk_token", unknown ? Json((*m_tokens)[*unknown]) : Json()},
-                  {"continuing_subword_prefix", nullptr},
-                  {"end_of_word_suffix", nullptr},
-                  {"fuse_unk", true},
-                  {"byte_fallback", true},
-                  {"ignore_merges", false}};
+    GgufJson model = {{"type", "BPE"},
+                      {"dropout", nullptr},
+                      {"unk_token", unknown ? GgufJson((*m_tokens)[*unknown]) : GgufJson()},
+                      {"continuing_subword_prefix", nullptr},
+                      {"end_of_word_suffix", nullptr},
+                      {"fuse_unk", true},
+                      {"byte_fallback", true},
+                      {"ignore_merges", false}};
     model["merges"] = std::move(pairs);
     return model;
 }
 
-Json GgufTokenizerReader::addedTokens() const
+GgufJson GgufTokenizerReader::addedTokens() const
 {
-    Json added = Json::array();
+    GgufJson added = GgufJson::array();
     for (std::size_t id = 0; id < m_tokens->size(); ++id) {
         const std::int64_t type = typeOf(id);
         if ((type != Control && type != UserDefined && type != Unknown) || (*m_tokens)[id].empty())
@@ -244,43 +244,43 @@ Json GgufTokenizerReader::addedTokens() const
     return added;
 }
 
-Json GgufTokenizerReader::postProcessor(bool addBos, bool addEos) const
+GgufJson GgufTokenizerReader::postProcessor(bool addBos, bool addEos) const
 {
     const auto bos = addBos ? tokenId("bos") : std::nullopt;
     const auto eos = addEos ? tokenId("eos") : std::nullopt;
     if (!bos && !eos)
         return nullptr;
-    Json special = Json::object();
-    const auto piece = [&](std::size_t id, int type) -> Json {
+    GgufJson special = GgufJson::object();
+    const auto piece = [&](std::size_t id, int type) -> GgufJson {
         const std::string &text = (*m_tokens)[id];
-        special[text] = {{"id", text}, {"ids", Json::array({id})}, {"tokens", Json::array({text})}};
+        special[text] = {{"id", text}, {"ids", GgufJson::array({id})}, {"tokens", GgufJson::array({text})}};
         return {{"SpecialToken", {{"id", text}, {"type_id", type}}}};
     };
-    const auto part = [&](Json &list, const char *name, int type) {
+    const auto part = [&](GgufJson &list, const char *name, int type) {
         if (bos)
             list.push_back(piece(*bos, type));
         list.push_back({{"Sequence", {{"id", name}, {"type_id", type}}}});
         if (eos)
             list.push_back(piece(*eos, type));
     };
-    Json single = Json::array(), pair = Json::array();
+    GgufJson single = GgufJson::array(), pair = GgufJson::array();
     part(single, "A", 0);
     part(pair, "A", 0);
     part(pair, "B", 1);
     return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
 }
 
-Json GgufTokenizerReader::tokenizer()
+GgufJson GgufTokenizerReader::tokenizer()
 {
     readVocabulary();
     const std::string kind = m_file.string("tokenizer.ggml.model").value_or("");
-    Json json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
+    GgufJson json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
     json["added_tokens"] = addedTokens();
     json["normalizer"] = nullptr;
     json["pre_tokenizer"] = nullptr;
     json["post_processor"] = nullptr;
     json["decoder"] = nullptr;
-    Json model;
+    GgufJson model;
     if (kind == "gpt2") {
         model = byteLevelModel(json);
         m_addBos = flag("add_bos_token", model["ignore_merges"].get<bool>());
@@ -295,7 +295,7 @@ Json GgufTokenizerReader::tokenizer()
     nlohmann::json vocabulary = nlohmann::json::object();
     for (const auto &[text, id] : m_ids)
         vocabulary[text] = id;
-    Json merges = std::move(model["merges"]);
+    GgufJson merges = std::move(model["merges"]);
     model.erase("merges");
     model["vocab"] = nullptr;
     model["merges"] = std::move(merges);
@@ -304,9 +304,9 @@ Json GgufTokenizerReader::tokenizer()
     return json;
 }
 
-Json GgufTokenizerReader::tokenizerConfig() const
+GgufJson GgufTokenizerReader::tokenizerConfig() const
 {
-    Json json = Json::object();
+    GgufJson json = GgufJson::object();
     json["tokenizer_class"] = "PreTrainedTokenizerFast";
     const std::pair<const char *, const char *> roles[]
         = {{"bos_token", "bos"}, {"eos_token", "eos"}, {"unk_token", "unknown"}, {"pad_token", "padding"}};
@@ -321,20 +321,20 @@ Json GgufTokenizerReader::tokenizerConfig() const
         json["model_max_length"] = *length;
     if (const auto chat = m_file.string("tokenizer.chat_template"))
         json["chat_template"] = *chat;
-    for (const Json &token : addedTokens()) {
-        Json entry = token;
+    for (const GgufJson &token : addedTokens()) {
+        GgufJson entry = token;
         entry.erase("id");
         json["added_tokens_decoder"][std::to_string(token["id"].get<std::size_t>())] = std::move(entry);
     }
     return json;
 }
 
-Json GgufTokenizerReader::generationConfig() const
+GgufJson GgufTokenizerReader::generationConfig() const
 {
-    Json json = Json::object();
+    GgufJson json = GgufJson::object();
     if (const auto bos = tokenId("bos"))
         json["bos_token_id"] = *bos;
-    Json eos = Json::array();
+    GgufJson eos = GgufJson::array();
     for (const char *role : {"eos", "eot"})
         if (const auto id = tokenId(role); id && std::find(eos.begin(), eos.end(), *id) == eos.end())
             eos.push_back(*id);
@@ -353,8 +353,9 @@ std::vector<CompanionFile> ggufCompanions(const GgufFile &file)
     if (!reader.hasTokenizer())
         return {};
     // Texts in the file are bytes of anybody's making: replace what is no UTF-8 rather than refuse the model.
-    const auto text = [](const Json &json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; };
-    const Json tokenizer = reader.tokenizer();
+    const auto text
+        = [](const GgufJson &json) { return json.dump(2, ' ', false, GgufJson::error_handler_t::replace) + "\n"; };
+    const GgufJson tokenizer = reader.tokenizer();
     return {{"tokenizer.json", text(tokenizer)},
             {"tokenizer_config.json", text(reader.tokenizerConfig())},
             {"generation_config.json", text(reader.generationConfig())}};
