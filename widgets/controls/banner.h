@@ -39,6 +39,8 @@ protected:
 private:
     struct Private;
     std::unique_ptr<Private> d;
+
+    void showText();
 };
 
 } // namespace secateur

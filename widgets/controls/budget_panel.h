@@ -22,16 +22,21 @@ public:
     /// Rows FFN width and Query/KV heads of the Plan view; uneven widths are shown as ranges.
     void setWidths(const ModelConfig &dense, const ModelConfig &pruned);
     void hideWidths();
-    /// Table text of one row, for tests and copying: {label, dense, selection}.
+    /// Tab-separated rows for copying: "label, dense, selection", then the three sparsities.
     QStringList rowTexts() const;
     QStringList loaderLines() const;
 
 Q_SIGNALS:
     void contextRequested(); ///< the context length was clicked
 
+protected:
+    void changeEvent(QEvent *event) override;
+
 private:
     struct Private;
     std::unique_ptr<Private> d;
+
+    void showContext(qint64 context);
 };
 
 } // namespace secateur

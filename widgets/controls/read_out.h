@@ -29,6 +29,8 @@ public:
 private:
     struct Private;
     std::unique_ptr<Private> d;
+
+    void refresh();
 };
 
 } // namespace secateur

@@ -24,6 +24,9 @@ public:
 Q_SIGNALS:
     void currentChanged(const QString &id);
 
+protected:
+    void keyPressEvent(QKeyEvent *event) override;
+
 private:
     struct Private;
     std::unique_ptr<Private> d;

@@ -35,6 +35,8 @@ protected:
 private:
     struct Private;
     std::unique_ptr<Private> d;
+
+    void refresh();
 };
 
 } // namespace secateur

@@ -32,6 +32,9 @@ Q_SIGNALS:
 private:
     struct Private;
     std::unique_ptr<Private> d;
+
+    void readField();
+    void showThreshold();
 };
 
 } // namespace secateur

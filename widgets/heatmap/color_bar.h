@@ -10,7 +10,7 @@
 namespace secateur {
 
 /// Vertical colour bar with numbers and a marker at the hovered value. Dragging an end clips the range, a double click
-/// resets it; Up/Down move the end chosen with Home/End. Context menu: reset, invert, scaling.
+/// resets it; Home/End choose an end, Up/Down move it, Delete resets. Context menu: reset, invert.
 class ColorBar : public QWidget {
     Q_OBJECT
 public:
@@ -46,6 +46,8 @@ protected:
 private:
     struct Private;
     std::unique_ptr<Private> d;
+
+    void resetRange();
 };
 
 } // namespace secateur

@@ -27,9 +27,16 @@ public:
     void setRange(float low, float high);
     QString titleText() const; ///< "Cosine between hidden states · 16 × 256 tokens · min −0.03, drawn as 0"
 
+protected:
+    void resizeEvent(QResizeEvent *event) override;
+    void changeEvent(QEvent *event) override;
+
 private:
     struct Private;
     std::unique_ptr<Private> d;
+
+    void arrange();
+    void applyScale(const ColorScale &scale);
 };
 
 } // namespace secateur

@@ -64,6 +64,7 @@ public Q_SLOTS:
     void copyPicture() const;
 
 Q_SIGNALS:
+    void mapChanged();
     void cellHovered(const secateur::HeatmapCell &cell); ///< invalid: left
     void cellClicked(const secateur::HeatmapCell &cell); ///< pins the read-out
     void cursorMoved(const secateur::HeatmapCell &cell);
@@ -92,6 +93,14 @@ protected:
 private:
     struct Private;
     std::unique_ptr<Private> d;
+
+    void rebuildRuns();
+    void revealCursor();
+    void setHoveredCell(HeatmapCell cell);
+    void cancelDrag();
+    void clickStrip(const QMouseEvent *event);
+    void moveCursor(const QKeyEvent *event);
+    void paintOverlay(QPainter *painter) const;
 };
 
 /// Writes the picture (PNG, SVG, PDF) or the data (CSV) of \a view; a failed write leaves no file behind.

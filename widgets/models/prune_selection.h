@@ -18,6 +18,8 @@ bool unitsIntersect(const UnitSet &left, const UnitSet &right);
 /// Units of one kind only.
 UnitSet unitsOfKind(const UnitSet &units, UnitKind kind);
 std::int64_t countOfKind(const UnitSet &units, UnitKind kind);
+/// "3 blocks", "1 KV group", "12 034 channels".
+QString countedUnits(UnitKind kind, std::int64_t count);
 UnitSet blockUnits(const std::set<int> &blocks);
 
 /// The one selection of units to remove, shared by every view, and the units that are locked against removal.

@@ -44,8 +44,8 @@ const ThemeColors &themeColors(const QWidget *widget);
 QPalette themePalette(const ThemeColors &colors);
 
 /// Installs the Fusion-based style and the palette. System: dark when the palette the platform gave at the first call
-/// was. Widgets can ask for these looks by dynamic properties: QPushButton "primary" = true (filled), QLabel text
-/// colours by setSecondary(), QFrame "panel" = true (1-px line).
+/// was. A QPushButton with the dynamic property "primary" = true is filled with the accent, a QFrame of StyledPanel
+/// shape has a 1-px line.
 void applyTheme(QApplication &application, ThemeMode mode);
 
 /// Icon ":/icons/<name>.svg", drawn in the text colour of the application palette and redrawn when that changes.
@@ -57,7 +57,7 @@ QIcon themedIcon(const QString &name, IconColor color);
 /// The application font, or the first of Noto Sans, DejaVu Sans and the fixed font whose digits are equally wide.
 QFont numberFont();
 QFont fixedFont();
-/// \a base (default: the application font) at 11/12 of its size: headers, units.
+/// The application font at 11/12 of its size: headers, units.
 QFont secondaryFont();
 /// The application font in weight 600; \a scale 1.25 for page and card titles (15 of 12).
 QFont titleFont(double scale = 1.0);
