@@ -24,6 +24,12 @@ struct SampleResult {
     std::string traceState;        ///< "closed", "truncated", "open-eos", "empty", "absent", "multiple"
 };
 
+/// true when the output was cut: the token cap was reached, or a proven loop that would have reached it.
+inline bool reachedCap(const SampleResult &sample)
+{
+    return sample.finish == "length" || sample.finish == "loop";
+}
+
 /// One model on one task.
 struct TaskReport {
     std::string task;

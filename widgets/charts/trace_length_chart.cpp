@@ -44,7 +44,7 @@ TraceLengths traceLengths(const EvaluationReport &report)
         for (const SampleResult &sample : task.samples)
             lengths.values.emplace_back(
                 static_cast<double>(lengths.hasTrace ? sample.traceTokens : sample.traceTokens + sample.answerTokens),
-                sample.finish == "length");
+                reachedCap(sample));
     }
     return lengths;
 }

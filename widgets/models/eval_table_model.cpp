@@ -26,7 +26,7 @@ double evalFinishedAccuracy(const TaskReport &task)
 {
     std::int64_t finished = 0, right = 0;
     for (const SampleResult &sample : task.samples) {
-        if (sample.finish == "length")
+        if (reachedCap(sample))
             continue;
         ++finished;
         right += sample.correct ? 1 : 0;

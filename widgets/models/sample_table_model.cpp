@@ -18,7 +18,7 @@ const TaskReport *sampleTaskOf(const EvaluationReportPtr &report, const QString 
 
 bool sampleIsTruncated(const SampleResult *sample)
 {
-    return sample && sample->finish == "length";
+    return sample && reachedCap(*sample);
 }
 
 } // namespace
