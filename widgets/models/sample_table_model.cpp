@@ -108,7 +108,7 @@ QVariant SampleTableModel::data(const QModelIndex &index, int role) const
         return QStringLiteral("–");
     const bool verdict = index.column() == 1 || index.column() == 3;
     if (verdict)
-        return sample->finish == "length"
+        return reachedCap(*sample)
             ? tr("%1 at cap").arg(sample->correct ? QStringLiteral("✓") : QStringLiteral("✕"))
             : sample->correct ? tr("✓ right")
                               : tr("✕ wrong");
