@@ -3,25 +3,18 @@
 #include "backend/core/error.h"
 
 #include <optional>
-#include <string>
-#include <utility>
 
 namespace secateur {
 
-/// What \a action throws; nothing when it succeeds.
-template <typename Action> std::optional<ErrorInfo> errorOf(Action &&action)
+/// The Error that \a function throws; nothing when it returns. Anything else passes through and fails the test.
+template <typename Function> std::optional<ErrorInfo> errorOf(Function function)
 {
     try {
-        std::forward<Action>(action)();
+        function();
     } catch (const Error &error) {
         return error.info();
     }
     return std::nullopt;
-}
-
-inline bool mentions(const ErrorInfo &error, const std::string &text)
-{
-    return error.message.find(text) != std::string::npos;
 }
 
 } // namespace secateur
