@@ -92,19 +92,12 @@ std::vector<TokenIds> rowsOf(const Corpus &corpus, const CalibrationRequest &req
 
 std::filesystem::path bundledData(bool chat)
 {
-    const auto folder = resourceDirectory() / "calibration";
-    const char *extension = chat ? ".jsonl" : ".txt";
-    std::vector<std::filesystem::path> files;
+    const auto path = resourceDirectory() / "calibration" / (chat ? "recovery-chat.jsonl" : "calibration.txt");
     std::error_code error;
-    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-        if (it->path().extension() == extension)
-            files.push_back(it->path());
-    if (files.empty())
-        throw Error(ErrorKind::NotFound,
-                    "The bundled data is not there: no " + std::string(extension) + " file in '" + folder.string()
-                        + "'.",
+    if (!std::filesystem::exists(path, error))
+        throw Error(ErrorKind::NotFound, "The bundled data '" + path.string() + "' is not there.",
                     "Install the program again, or set SECATEUR_RESOURCES.");
-    return *std::min_element(files.begin(), files.end());
+    return path;
 }
 
 CalibrationSet makeCalibrationSet(const CalibrationRequest &request, const Tokenizer *tokenizer,

@@ -1,6 +1,5 @@
 #include "backend/workflow/evaluate.h"
 
-#include "backend/engine/forward.h"
 #include "backend/engine/generation.h"
 #include "backend/io/digest.h"
 #include "backend/stats/intervals.h"
@@ -406,6 +405,31 @@ private:
 };
 
 } // namespace
+
+std::vector<ContinuationScore> scoreTexts(const LoadedModel &dense, const Model &model,
+                                          const std::vector<TextRequest> &requests, const JobContext &context)
+{
+    const Tokenizer &tokenizer = requireTokenizer(dense);
+    std::vector<ContinuationScore> scores;
+    const auto total = static_cast<std::int64_t>(requests.size());
+    for (std::size_t first = 0; first < requests.size();) {
+        context.checkpoint({kProgressStage, static_cast<std::int64_t>(first), total});
+        TaskItem item; // neighbours with one context are computed together
+        item.context = requests[first].context;
+        std::size_t next = first;
+        for (; next < requests.size() && requests[next].context == item.context; ++next) {
+            if (requests[next].continuation.empty())
+                throw Error(ErrorKind::InvalidArgument,
+                            "Request " + std::to_string(next + 1) + " has an empty continuation.");
+            item.choices.push_back(requests[next].continuation);
+        }
+        const auto group = scoreChoices(model, scoringInput(tokenizer, model.config(), item));
+        scores.insert(scores.end(), group.begin(), group.end());
+        first = next;
+    }
+    context.checkpoint({kProgressStage, total, total});
+    return scores;
+}
 
 EvaluationReport evaluate(const LoadedModel &dense, const Model &model, const EvaluateRequest &request,
                           const JobContext &context, const std::function<void(const TaskReport &)> &onTask)

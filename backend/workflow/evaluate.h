@@ -2,6 +2,7 @@
 
 #include "backend/core/eval_report.h"
 #include "backend/core/run_config.h"
+#include "backend/engine/forward.h"
 #include "backend/workflow/workbench.h"
 
 #include <filesystem>
@@ -20,5 +21,14 @@ struct EvaluateRequest {
 /// grows.
 EvaluationReport evaluate(const LoadedModel &dense, const Model &model, const EvaluateRequest &request,
                           const JobContext &context, const std::function<void(const TaskReport &)> &onTask = {});
+
+/// Log-likelihood of texts as the tasks compute it: context and whole text are tokenised separately, trailing blanks of
+/// the context move to the continuation, an empty context is the model's BOS (or EOS) token.
+struct TextRequest {
+    std::string context;
+    std::string continuation;
+};
+std::vector<ContinuationScore> scoreTexts(const LoadedModel &dense, const Model &model,
+                                          const std::vector<TextRequest> &requests, const JobContext &context);
 
 } // namespace secateur::workflow
