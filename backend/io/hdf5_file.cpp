@@ -17,6 +17,7 @@ static_assert(std::is_same_v<hid_t, Hdf5Handle>, "hid_t is a 64-bit integer from
 namespace {
 
 constexpr std::uint64_t kHdf5ElementLimit = 1ull << 28; // 1 GiB of float32; a damaged header must not ask for more
+constexpr std::size_t kHdf5MemoryStep = 1u << 20;
 constexpr int kHdf5DepthLimit = 32;
 constexpr std::size_t kHdf5ObjectLimit = 10000;
 
@@ -182,12 +183,13 @@ void Hdf5Id::reset() noexcept
     }
 }
 
-Hdf5File Hdf5File::create(const std::filesystem::path &path, const std::filesystem::path &shownPath)
+Hdf5File Hdf5File::create(const std::filesystem::path &shownPath)
 {
     Hdf5File file;
     file.m_shown = shownPath.string();
     const Hdf5Id access = hdf5FileAccess();
-    file.m_file = Hdf5Id(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
+    H5Pset_fapl_core(access.get(), kHdf5MemoryStep, false);
+    file.m_file = Hdf5Id(H5Fcreate("secateur-maps-in-memory", H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
     if (!file.m_file)
         file.failWriting("/");
     return file;
@@ -213,12 +215,15 @@ Hdf5File Hdf5File::open(const std::filesystem::path &path)
     return file;
 }
 
-void Hdf5File::close()
+std::string Hdf5File::image()
 {
-    if (H5Fflush(m_file.get(), H5F_SCOPE_GLOBAL) < 0)
+    const auto size = H5Fflush(m_file.get(), H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(m_file.get(), nullptr, 0);
+    if (size <= 0)
         failWriting("/");
-    if (H5Fclose(m_file.release()) < 0)
+    std::string bytes(static_cast<std::size_t>(size), '\0');
+    if (H5Fget_file_image(m_file.get(), bytes.data(), bytes.size()) != size || H5Fclose(m_file.release()) < 0)
         failWriting("/");
+    return bytes;
 }
 
 void Hdf5File::failWriting(const std::string &object) const

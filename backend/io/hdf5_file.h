@@ -56,13 +56,15 @@ struct Hdf5Layout {
 /// checked and becomes an Error naming the file, the object and the library's reason. Use inside a Hdf5Scope.
 class Hdf5File {
 public:
-    /// Truncates \a path. \a shownPath is the name in messages (the file it will be renamed to).
-    static Hdf5File create(const std::filesystem::path &path, const std::filesystem::path &shownPath);
+    /// A file that grows in memory until image() is asked for. HDF5 cannot recover from a failed write (a full disk
+    /// ends in a crash when the library shuts down), so it never writes to the disk itself. \a shownPath is for
+    /// messages.
+    static Hdf5File create(const std::filesystem::path &shownPath);
     /// Throws Error(NotFound, BadFormat or Io).
     static Hdf5File open(const std::filesystem::path &path);
 
-    /// Flushes and closes, checking both. The destructor closes without.
-    void close();
+    /// Closes a created file and returns its bytes.
+    std::string image();
 
     // Writing
     void createGroup(const std::string &path);

@@ -471,19 +471,20 @@ AnalysisResult ArchiveReader::readForeign()
 
 } // namespace
 
-void writeMaps(const std::filesystem::path &path, const AnalysisResult &result)
+std::string encodeMaps(const std::filesystem::path &path, const AnalysisResult &result)
 {
     const auto groups = groupedMaps(result.maps);
     if (groups.empty())
         throw Error(ErrorKind::InvalidArgument, "There is no map to write to " + path.string() + ".");
-    AtomicFile target(path);
-    {
-        const Hdf5Scope scope;
-        auto file = Hdf5File::create(target.temporaryPath(), path);
-        writeArchive(file, result, groups);
-        file.close();
-    }
-    target.commit();
+    const Hdf5Scope scope;
+    auto file = Hdf5File::create(path);
+    writeArchive(file, result, groups);
+    return file.image();
+}
+
+void writeMaps(const std::filesystem::path &path, const AnalysisResult &result)
+{
+    writeFileAtomically(path, encodeMaps(path, result));
 }
 
 AnalysisResult readMaps(const std::filesystem::path &path)

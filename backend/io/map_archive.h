@@ -3,6 +3,7 @@
 #include "backend/core/calibration.h"
 
 #include <filesystem>
+#include <string>
 
 namespace secateur {
 
@@ -11,6 +12,9 @@ namespace secateur {
 /// Every map is written as float32, chunked by row block, shuffle + deflate 4 + Fletcher32. Written beside and renamed.
 /// Compute thread only (HDF5 handles stay on one thread). Throws Error(Io) naming the file.
 void writeMaps(const std::filesystem::path &path, const AnalysisResult &result);
+
+/// The bytes that writeMaps() writes; \a path is used in messages only.
+std::string encodeMaps(const std::filesystem::path &path, const AnalysisResult &result);
 
 /// Reads what writeMaps() wrote; tolerates plain two-dimensional data sets of others (group = data set name).
 /// Throws Error(BadFormat or UnsupportedVersion) naming file and data set.

@@ -45,52 +45,17 @@ std::string digestOfFile(const std::filesystem::path &path)
     return digest.hex();
 }
 
-/// A file that waits beside its target until the whole session can be renamed into place.
-class PendingMaps {
-public:
-    PendingMaps(std::filesystem::path target, const AnalysisResult &analysis)
-        : m_target(std::move(target)),
-          m_pending(m_target.parent_path() / ("." + m_target.filename().string() + ".pending"))
-    {
-        writeMaps(m_pending, analysis);
-    }
-    ~PendingMaps()
-    {
-        std::error_code ignored;
-        if (!m_committed)
-            std::filesystem::remove(m_pending, ignored);
-    }
-    PendingMaps(const PendingMaps &) = delete;
-    PendingMaps &operator=(const PendingMaps &) = delete;
-
-    const std::filesystem::path &pending() const { return m_pending; }
-    const std::filesystem::path &target() const { return m_target; }
-    void commit()
-    {
-        std::error_code error;
-        std::filesystem::rename(m_pending, m_target, error);
-        if (error)
-            throw Error(ErrorKind::Io,
-                        "The file " + m_target.string() + " cannot be written: " + error.message() + ".");
-        m_committed = true;
-    }
-
-private:
-    std::filesystem::path m_target;
-    std::filesystem::path m_pending;
-    bool m_committed = false;
-};
-
-nlohmann::json mapsToJson(const PendingMaps &maps, const AnalysisResult &analysis)
+nlohmann::json writeMapsBeside(AtomicFile &file, const std::filesystem::path &target, const AnalysisResult &analysis)
 {
+    const std::string bytes = encodeMaps(target, analysis);
+    file.write(bytes);
     auto names = nlohmann::json::array();
     for (const auto &map : analysis.maps)
         names.push_back(map->id());
-    std::error_code ignored;
     auto list = nlohmann::json::array();
-    list.push_back({{"file", maps.target().filename().string()},
-                    {"sha256", digestOfFile(maps.pending())},
-                    {"bytes", std::filesystem::file_size(maps.pending(), ignored)},
+    list.push_back({{"file", target.filename().string()},
+                    {"sha256", sha256Hex(bytes)},
+                    {"bytes", bytes.size()},
                     {"model_digest", analysis.modelDigest},
                     {"calibration", analysis.calibration.id},
                     {"maps", names}});
@@ -398,10 +363,11 @@ template <typename Function> auto translatingJsonErrors(const std::filesystem::p
 void saveSession(const std::filesystem::path &path, const Session &session)
 {
     auto document = sessionToJson(path, session);
-    std::optional<PendingMaps> maps;
+    std::optional<AtomicFile> maps;
     if (session.analysis && !session.analysis->maps.empty()) {
-        maps.emplace(besideSession(path, ".maps.h5"), *session.analysis);
-        document["maps"] = mapsToJson(*maps, *session.analysis);
+        const auto target = besideSession(path, ".maps.h5");
+        maps.emplace(target);
+        document["maps"] = writeMapsBeside(*maps, target, *session.analysis);
     } else if (!document.contains("maps")) {
         document["maps"] = nlohmann::json::array();
     }

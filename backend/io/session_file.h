@@ -11,8 +11,8 @@ constexpr const char *kSessionFormat = "secateur-session";
 constexpr int kSessionMajor = 1;
 constexpr const char *kSessionVersion = "1.0.0";
 
-/// JSON (UTF-8), written atomically; maps go to `<stem>.maps.h5` and samples to `<stem>.samples.jsonl` beside it, referenced by
-/// relative path and digest. No absolute path is written.
+/// JSON (UTF-8), written atomically; maps go to `<stem>.maps.h5` and samples to `<stem>.samples.jsonl` beside it,
+/// referenced by relative path and digest. No absolute path is written.
 void saveSession(const std::filesystem::path &path, const Session &session);
 
 /// Migrates older versions step by step; refuses a newer major version with a sentence naming both numbers
