@@ -177,6 +177,7 @@ void saveWeights(const Model &model, const std::filesystem::path &folder, const 
         ModelConfig config = impl.config;
         config.dtype = target.configName;
         writeFileAtomically(files.path("config.json"), writeModelConfig(config));
+        files.written("config.json");
         context.checkpoint(progress);
         files.keep();
     });

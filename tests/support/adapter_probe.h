@@ -1,0 +1,34 @@
+#pragma once
+
+#include "backend/engine/training.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace secateur {
+
+/// Values of all branches by the keys of adapter_model.safetensors, row-major.
+using AdapterValues = std::map<std::string, std::vector<float>>;
+
+AdapterValues adapterValues(const Adapter &adapter);
+
+/// The same adapter with other values; keys that are absent keep theirs.
+Adapter withValues(const Adapter &adapter, const AdapterValues &values);
+
+/// An adapter whose two sides are both random, so that it changes the model.
+Adapter randomAdapter(const Model &model, const RecoveryOptions &options);
+
+/// The gradient of the mean loss over all samples in one packed batch, without dropout.
+AdapterValues adapterGradients(const Model &base, const Adapter &adapter, const std::vector<TrainingSample> &samples);
+
+/// The mean loss over the scored tokens of all samples, without dropout.
+double adapterLoss(const Model &base, const Adapter &adapter, const std::vector<TrainingSample> &samples);
+
+/// Names of the stored tensors that are the same memory in both models.
+std::vector<std::string> sharedTensors(const Model &a, const Model &b);
+
+/// Names and shapes of the stored tensors.
+std::map<std::string, std::vector<std::int64_t>> tensorShapes(const Model &model);
+
+} // namespace secateur
