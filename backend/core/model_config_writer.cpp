@@ -110,6 +110,15 @@ bool writerNamesLayers(const std::string &key)
     return key == "layer_types" || key.ends_with("_layer_types") || key.ends_with("_layers");
 }
 
+/// true for [0, 1, 2, …]: every layer by its index. Two entries could as well be flags, and are taken for those.
+bool writerListsEveryLayer(const WriterJson &list)
+{
+    for (std::size_t i = 0; i < list.size(); ++i)
+        if (list[i] != i)
+            return false;
+    return list.size() > 2;
+}
+
 /// Cuts lists with one entry per layer and renumbers lists of layer indices.
 void writerCutLayerLists(WriterJson &json, const ModelConfig &config)
 {
@@ -124,7 +133,7 @@ void writerCutLayerLists(WriterJson &json, const ModelConfig &config)
         if (!writerNamesLayers(key) || !value.is_array())
             continue;
         WriterJson cut = WriterJson::array();
-        if (value.size() == before.size()) {
+        if (value.size() == before.size() && !writerListsEveryLayer(value)) {
             for (std::size_t i = 0; i < value.size(); ++i)
                 if (newIndex.contains(static_cast<std::int64_t>(i)))
                     cut.push_back(value[i]);

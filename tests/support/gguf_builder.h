@@ -111,4 +111,40 @@ private:
     std::vector<Tensor> m_tensors;
 };
 
+/// The keys of a small model: D 8, two layers, 2 heads and 1 KV head of 4, F 6, V 5
+inline GgufBuilder tinyGgufModel(const std::string &architecture = "llama")
+{
+    GgufBuilder builder;
+    const std::string prefix = architecture + ".";
+    builder.text("general.architecture", architecture)
+        .integer(prefix + "block_count", 2)
+        .integer(prefix + "embedding_length", 8)
+        .integer(prefix + "context_length", 64)
+        .integer(prefix + "feed_forward_length", 6)
+        .integer(prefix + "attention.head_count", 2)
+        .integer(prefix + "attention.head_count_kv", 1)
+        .number(prefix + "attention.layer_norm_rms_epsilon", 1e-5f)
+        .number(prefix + "rope.freq_base", 10000);
+    return builder;
+}
+
+/// The tensors of that model; \a complete false: the last one is missing.
+inline GgufBuilder withTinyTensors(GgufBuilder builder, bool complete = true)
+{
+    builder.floats("token_embd.weight", {5, 8}, 0.5f).floats("output_norm.weight", {8});
+    for (const std::string block : {"blk.0.", "blk.1."}) {
+        builder.floats(block + "attn_norm.weight", {8})
+            .floats(block + "attn_q.weight", {8, 8})
+            .floats(block + "attn_k.weight", {4, 8})
+            .floats(block + "attn_v.weight", {4, 8})
+            .floats(block + "attn_output.weight", {8, 8})
+            .floats(block + "ffn_norm.weight", {8})
+            .floats(block + "ffn_gate.weight", {6, 8})
+            .floats(block + "ffn_up.weight", {6, 8});
+        if (complete || block == "blk.0.")
+            builder.floats(block + "ffn_down.weight", {8, 6});
+    }
+    return builder;
+}
+
 } // namespace secateur

@@ -1,6 +1,6 @@
 #include "backend/io/atomic_file.h"
 #include "backend/io/mapped_file.h"
-#include "tests/support/error_of.h"
+#include "tests/support/error_mentions.h"
 
 #include <QTemporaryDir>
 #include <QTest>

@@ -1,6 +1,6 @@
 #include "backend/io/atomic_file.h"
 #include "backend/io/safetensors.h"
-#include "tests/support/error_of.h"
+#include "tests/support/error_mentions.h"
 #include "tests/support/test_data.h"
 
 #include <QTemporaryDir>
