@@ -15,6 +15,7 @@ using ExpressionPtr = std::unique_ptr<Expression>;
 struct Argument {
     std::string name; ///< empty: positional
     ExpressionPtr value;
+    bool unpacks = false; ///< "*value", or "**value" when the name is "**"
 };
 
 enum class ExpressionKind {

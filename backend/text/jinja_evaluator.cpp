@@ -190,10 +190,8 @@ Evaluator::Flow Evaluator::runFor(const Statement &statement)
     const std::shared_ptr<Scope> outer = m_scope;
     if (statement.expressions[1])
         items = filteredItems(statement, std::move(items), outer);
-    if (!items.empty()) {
-        const Restored level(m_loopLevel, m_loopLevel + 1);
+    if (!items.empty())
         return runLoopBody(statement, std::move(items), outer);
-    }
     if (statement.blocks.size() > 1) {
         const Restored scope(m_scope, innerScope(outer));
         return run(statement.blocks[1]);
@@ -221,7 +219,6 @@ Evaluator::Flow Evaluator::runLoopBody(const Statement &statement, std::vector<V
     const Value holder = Value::list(items); // checks how deep the items are nested
     loop->depth = holder.depth();
     loop->items = std::move(items);
-    loop->level = m_loopLevel;
     for (loop->index = 0; loop->index < loop->items.size(); ++loop->index) {
         const Restored scope(m_scope, innerScope(outer));
         charge(0);
@@ -575,10 +572,21 @@ Arguments Evaluator::evaluateArguments(const std::vector<Argument> &arguments)
 {
     Arguments values;
     for (const Argument &argument : arguments) {
-        if (argument.name.empty())
-            values.positional.push_back(evaluate(*argument.value));
-        else
-            values.named.emplace_back(argument.name, evaluate(*argument.value));
+        Value value = evaluate(*argument.value);
+        if (argument.unpacks && argument.name.empty()) {
+            for (Value &item : iterate(value))
+                values.positional.push_back(std::move(item));
+        } else if (argument.unpacks) {
+            const Dict *dict = value.asDict();
+            if (!dict)
+                fail("argument after ** must be a mapping, not " + std::string(value.typeName()));
+            for (const auto &[key, item] : dict->items)
+                values.named.emplace_back(key.text(), item);
+        } else if (argument.name.empty()) {
+            values.positional.push_back(std::move(value));
+        } else {
+            values.named.emplace_back(argument.name, std::move(value));
+        }
     }
     return values;
 }

@@ -84,7 +84,6 @@ private:
     Limits m_limits;
     std::size_t m_spent = 0;
     int m_depth = 0;
-    int m_loopLevel = 0;
     std::string *m_out = nullptr;
     std::shared_ptr<Scope> m_scope;
     std::vector<std::shared_ptr<Namespace>> m_namespaces;

@@ -43,6 +43,12 @@ Value attributePath(const Value &value, const Value &path, const Value *fallback
     return current;
 }
 
+/// map and select take none and other empty values for no items.
+std::vector<Value> itemsOrNone(const Value &value)
+{
+    return value.truth() ? iterate(value) : std::vector<Value>{};
+}
+
 /// What follows the first \a count arguments.
 Arguments argumentsAfter(const Arguments &arguments, std::size_t count)
 {
@@ -318,16 +324,17 @@ Value sortFilter(Evaluator &evaluator, const Value &value, const Arguments &argu
     const bool caseSensitive = flagOf(bound[1]);
     std::vector<std::pair<Value, Value>> keyed;
     for (Value &entry : iterate(value)) {
-        Value key = entry;
+        // Lists as keys compare equal items before they ask for an order, so that none beside none can be sorted.
+        std::vector<Value> keys;
         if (bound[2] && !bound[2]->isNone()) {
-            std::vector<Value> keys;
             const std::string paths = bound[2]->text();
             for (const std::string_view path : splitAt(paths, ",", -1))
                 keys.push_back(sortKey(attributePath(entry, bound[2]->isInteger() ? *bound[2] : Value(path), nullptr),
                                        caseSensitive));
-            key = Value::list(std::move(keys));
+        } else {
+            keys.push_back(sortKey(entry, caseSensitive));
         }
-        keyed.emplace_back(sortKey(key, caseSensitive), std::move(entry));
+        keyed.emplace_back(Value::list(std::move(keys)), std::move(entry));
     }
     evaluator.chargeItems(keyed.size() * 16);
     sortBy(keyed, flagOf(bound[0]));
@@ -406,7 +413,7 @@ Value mapFilter(Evaluator &evaluator, const Value &value, const Arguments &argum
         }
         return nullptr;
     };
-    std::vector<Value> items = iterate(value);
+    std::vector<Value> items = itemsOrNone(value);
     const Value *path = named("attribute");
     if (arguments.positional.empty() && path) {
         for (Value &entry : items) {
@@ -440,7 +447,7 @@ Value selection(Evaluator &evaluator, const Value &value, const Arguments &argum
         fail("No test named '" + test + "'.");
     const Arguments rest = argumentsAfter(arguments, skip + 1);
     std::vector<Value> kept;
-    for (Value &entry : iterate(value)) {
+    for (Value &entry : itemsOrNone(value)) {
         evaluator.charge(0);
         const Value tested = byAttribute ? attributePath(entry, arguments.positional.front(), nullptr) : entry;
         if ((hasTestName ? applyTest(evaluator, test, tested, rest) : tested.truth()) == wanted)

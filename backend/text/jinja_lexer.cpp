@@ -31,9 +31,11 @@ std::string normalizedSource(std::string_view source)
     return text;
 }
 
-bool isNameStart(char c)
+/// Bytes of the letter or underscore at \a at, 0 when something else stands there.
+std::size_t nameCharacter(std::string_view text, std::size_t at)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+    const Utf8Step step = utf8Step(text, at);
+    return step.codePoint == '_' || isLetter(step.codePoint) ? step.length : 0;
 }
 
 bool isDigit(char c)
@@ -225,16 +227,25 @@ private:
         const char c = m_text[m_at];
         if (isDigit(c))
             return number();
-        if (isNameStart(c)) {
-            std::size_t end = m_at + 1;
-            while (end < m_text.size() && (isNameStart(m_text[end]) || isDigit(m_text[end])))
-                ++end;
+        if (nameCharacter(m_text, m_at) > 0) {
+            const std::size_t end = nameEnd(m_at);
             add(TokenKind::Name, std::string(m_text.substr(m_at, end - m_at)));
             return advance(end);
         }
         if (c == '\'' || c == '"')
             return string();
         operatorToken(brackets);
+    }
+
+    std::size_t nameEnd(std::size_t at) const
+    {
+        while (at < m_text.size()) {
+            const std::size_t size = isDigit(m_text[at]) ? 1 : nameCharacter(m_text, at);
+            if (size == 0)
+                break;
+            at += size;
+        }
+        return at;
     }
 
     /// End of digits with single underscores between them.
@@ -282,10 +293,8 @@ private:
     }
     void radixNumber(int base)
     {
-        std::string digits;
-        std::size_t at = m_at + 2;
-        for (; at < m_text.size() && (isDigit(m_text[at]) || isNameStart(m_text[at])); ++at)
-            digits += m_text[at];
+        const std::size_t at = nameEnd(m_at + 2);
+        std::string digits(m_text.substr(m_at + 2, at - m_at - 2));
         std::erase(digits, '_');
         std::int64_t value = 0;
         const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);

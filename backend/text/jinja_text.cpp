@@ -221,7 +221,7 @@ std::vector<std::string_view> splitAtSpace(std::string_view text, long limit)
     text = strippedSpace(text, StripSide::Left);
     while (!text.empty()) {
         if (limit >= 0 && parts.size() == static_cast<std::size_t>(limit)) {
-            parts.push_back(strippedSpace(text, StripSide::Right));
+            parts.push_back(text); // with the blanks at its end, as Python does
             break;
         }
         std::size_t end = 0;

@@ -105,10 +105,10 @@ Value loopAttribute(const LoopState &loop, std::string_view name)
         return index + 1 == count;
     if (name == "length")
         return count;
-    if (name == "depth")
-        return std::int64_t{loop.level};
+    if (name == "depth") // of recursion, which only recursive loops have
+        return std::int64_t{1};
     if (name == "depth0")
-        return std::int64_t{loop.level - 1};
+        return std::int64_t{0};
     if (name == "previtem")
         return index > 0 ? loop.items[loop.index - 1] : Value::undefined("there is no previous item");
     if (name == "nextitem")
@@ -512,7 +512,7 @@ Value slice(const Value &value, const Value &start, const Value &stop, const Val
         picked(list->items.size(), [&](std::size_t i) { items.push_back(list->items[i]); });
         return makeList(std::move(items), list->kind);
     }
-    return noSuchMember(value, "a slice");
+    fail("'" + std::string(value.typeName()) + "' object is not subscriptable");
 }
 
 } // namespace secateur::jinja

@@ -134,7 +134,6 @@ struct LoopState {
     std::vector<Value> items;
     std::size_t index = 0;
     int depth = 1;
-    int level = 1; ///< nesting of loops
     std::vector<Value> lastChanged;
     bool hasChanged = false;
 };
