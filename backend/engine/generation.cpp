@@ -41,7 +41,7 @@ public:
           m_tokenizer(tokenizer),
           m_context(context),
           m_onToken(onToken),
-          m_cache(model, slotCount(request), capacity(request)),
+          m_cache(model, slotCount(request), capacity(request), !model.device().is_cpu()),
           m_decoder(makeDecoder(model, m_cache))
     {
         for (std::int64_t slot = m_cache.slots(); slot-- > 0;)

@@ -1,8 +1,9 @@
 #include "backend/engine/analysis/width_sums.h"
 
+#include "backend/engine/nn/row_ops.h"
+
 #include <ATen/ops/abs.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/square.h>
 #include <ATen/ops/sum.h>
 
 #include <cmath>
@@ -10,17 +11,6 @@
 namespace secateur {
 
 namespace {
-
-void widthAddSquares(std::vector<double> &sums, const Tensor &x)
-{
-    constexpr std::int64_t kRows = 256; // short f32 sums, then double
-    for (std::int64_t row = 0; row < x.size(0); row += kRows) {
-        const Tensor part = x.narrow(0, row, std::min(kRows, x.size(0) - row)).to(at::kFloat);
-        const std::vector<float> squares = toVector(at::sum(at::square(part), 0));
-        for (std::size_t i = 0; i < squares.size(); ++i)
-            sums[i] += squares[i];
-    }
-}
 
 bool widthIsFinite(const std::vector<std::vector<double>> &sums)
 {
@@ -63,12 +53,12 @@ WidthSums::WidthSums(const Model::Impl &model) : m_attention(model.blocks.size()
 
 void WidthSums::addAttentionOutput(int block, const Tensor &x)
 {
-    widthAddSquares(m_attention[static_cast<std::size_t>(block)], x);
+    addSquares(x, m_attention[static_cast<std::size_t>(block)]);
 }
 
 void WidthSums::addMlpProduct(int block, const Tensor &x)
 {
-    widthAddSquares(m_mlp[static_cast<std::size_t>(block)], x);
+    addSquares(x, m_mlp[static_cast<std::size_t>(block)]);
 }
 
 bool WidthSums::isFinite() const

@@ -25,7 +25,7 @@ public:
 /// The fastest decoder for the model's device. Model and cache must outlive it.
 std::unique_ptr<Decoder> makeDecoder(const Model::Impl &model, KvCache &cache);
 
-/// With LibTorch operators: any device.
+/// With LibTorch operators: any device. Needs a cleared cache.
 std::unique_ptr<Decoder> makeTensorDecoder(const Model::Impl &model, KvCache &cache);
 
 /// With this program's kernels, which stream the weights at the speed of memory: CPU only.

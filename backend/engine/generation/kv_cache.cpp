@@ -9,18 +9,16 @@
 
 namespace secateur {
 
-KvCache::KvCache(const Model::Impl &model, std::int64_t slots, std::int64_t capacity)
+KvCache::KvCache(const Model::Impl &model, std::int64_t slots, std::int64_t capacity, bool cleared)
     : m_lengths(static_cast<std::size_t>(slots)), m_capacity(capacity)
 {
     const auto options = at::TensorOptions().dtype(model.dtype()).device(model.device());
     const std::int64_t headDim = model.config.headDim;
     for (const DecoderBlock &block : model.blocks) {
         const std::int64_t heads = block.q.defined() ? block.shape.kvHeads : 0;
-        // on the CPU untouched memory costs nothing; elsewhere idle rows take part in masked products and must be
-        // finite
-        const auto make = [&] {
-            return model.device().is_cpu() ? at::empty({slots, heads, capacity, headDim}, options)
-                                           : at::zeros({slots, heads, capacity, headDim}, options);
+        const auto make = [&] { // memory that is never touched costs nothing
+            return cleared ? at::zeros({slots, heads, capacity, headDim}, options)
+                           : at::empty({slots, heads, capacity, headDim}, options);
         };
         m_keys.push_back(make());
         m_values.push_back(make());

@@ -9,7 +9,8 @@ namespace secateur {
 /// Keys and values of several sequences, allocated once: per block with attention [slots, K, capacity, h].
 class KvCache {
 public:
-    KvCache(const Model::Impl &model, std::int64_t slots, std::int64_t capacity);
+    /// \a cleared: masked products read positions that nothing was written to, which must be finite then.
+    KvCache(const Model::Impl &model, std::int64_t slots, std::int64_t capacity, bool cleared);
 
     const Tensor &keys(int block) const { return m_keys[static_cast<std::size_t>(block)]; }
     const Tensor &values(int block) const { return m_values[static_cast<std::size_t>(block)]; }

@@ -3,12 +3,10 @@
 #include "backend/engine/nn/attention.h"
 #include "backend/engine/nn/blocks.h"
 #include "backend/engine/nn/rotary.h"
+#include "backend/engine/nn/row_ops.h"
 
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mean.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/silu.h>
 
 namespace secateur {
 
@@ -32,13 +30,6 @@ PackedBatch packSequences(const std::vector<TokenIds> &sequences, const at::Devi
     batch.ids = batch.ids.to(device);
     batch.positions = batch.positions.to(device);
     return batch;
-}
-
-Tensor rmsNorm(const Tensor &x, const Tensor &weight, double eps)
-{
-    const Tensor wide = x.to(at::kFloat);
-    const Tensor scale = at::rsqrt(at::mean(wide * wide, -1, true) + eps); // (…, 1)
-    return (wide * scale).to(x.scalar_type()) * weight;
 }
 
 Tensor runBlocks(const Model::Impl &model, const Tensor &ids, const Tensor &positions, const Attend &attend,
@@ -69,7 +60,7 @@ Tensor runBlocks(const Model::Impl &model, const Tensor &ids, const Tensor &posi
         }
         if (block.gate.defined()) {
             const Tensor x = rmsNorm(hidden, block.mlpNorm, eps); // (T, D)
-            const Tensor product = at::silu(block.gate(x, training)) * block.up(x, training); // (T, F)
+            const Tensor product = gatedProduct(block.gate(x, training), block.up(x, training)); // (T, F)
             if (taps.mlpProduct)
                 taps.mlpProduct(index, product);
             hidden = hidden + block.down(product, training);

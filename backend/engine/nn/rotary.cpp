@@ -90,11 +90,4 @@ std::pair<Tensor, Tensor> rotaryTables(const Model::Impl &model, const Tensor &p
     return {(at::cos(both) * factor).to(model.dtype()), (at::sin(both) * factor).to(model.dtype())};
 }
 
-Tensor applyRotary(const Tensor &x, const Tensor &cos, const Tensor &sin)
-{
-    const std::int64_t half = x.size(2) / 2;
-    const Tensor turned = at::cat({-x.narrow(2, half, half), x.narrow(2, 0, half)}, 2); // (T, heads, h)
-    return x * cos.unsqueeze(1) + turned * sin.unsqueeze(1);
-}
-
 } // namespace secateur
