@@ -10,6 +10,9 @@
 #include <algorithm>
 #include <set>
 #include <system_error>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 namespace secateur {
 
@@ -66,35 +69,115 @@ std::string hfShardStem(std::string_view name)
 }
 
 struct HfIndex {
-    std::map<std::string, std::string> fileOfTensor;
+    std::unordered_map<std::string, std::string> fileOfTensor;
     std::set<std::string> files;
+};
+
+/// Takes the index as a stream of events, for the sake of models with thousands of tensors. `metadata` and keys of
+/// later versions are passed over.
+class HfIndexReader {
+public:
+    using number_integer_t = nlohmann::json::number_integer_t;
+    using number_unsigned_t = nlohmann::json::number_unsigned_t;
+    using number_float_t = nlohmann::json::number_float_t;
+    using string_t = nlohmann::json::string_t;
+    using binary_t = nlohmann::json::binary_t;
+
+    HfIndex takeIndex()
+    {
+        if (m_index.files.empty())
+            fail(m_hasMap ? "weight_map is empty" : "weight_map is missing or no object");
+        return std::move(m_index);
+    }
+
+    bool null() { return otherValue("null"); }
+    bool boolean(bool) { return otherValue("a truth value"); }
+    bool number_integer(number_integer_t) { return otherValue("a number"); }
+    bool number_unsigned(number_unsigned_t) { return otherValue("a number"); }
+    bool number_float(number_float_t, const string_t &) { return otherValue("a number"); }
+    bool binary(binary_t &) { return otherValue("bytes"); }
+    bool string(string_t &name)
+    {
+        if (!m_inMap || m_depth != 2)
+            return otherValue("a text");
+        if (name.find_first_of("/\\") != std::string::npos || name == "." || name == ".." || name.empty()
+            || name.find('\0') != std::string::npos)
+            fail("weight_map names the file \"" + name + "\" for tensor \"" + m_tensor
+                 + "\", which is no plain file name");
+        if (!m_index.fileOfTensor.emplace(m_tensor, name).second)
+            fail("weight_map has the tensor \"" + m_tensor + "\" twice");
+        if (name != m_lastFile)
+            m_index.files.insert(m_lastFile = name);
+        return true;
+    }
+    bool key(string_t &name)
+    {
+        if (m_depth == 1)
+            m_inMap = name == "weight_map";
+        else if (m_depth == 2 && m_inMap)
+            m_tensor = name;
+        return true;
+    }
+    bool start_object(std::size_t)
+    {
+        if (m_depth == 1 && m_inMap && std::exchange(m_hasMap, true))
+            fail("weight_map occurs twice");
+        if (m_depth > 1)
+            otherValue("an object");
+        return deeper();
+    }
+    bool start_array(std::size_t)
+    {
+        otherValue("a list");
+        return deeper();
+    }
+    bool end_object() { return shallower(); }
+    bool end_array() { return shallower(); }
+    bool parse_error(std::size_t position, const std::string &, const nlohmann::json::exception &)
+    {
+        fail("the file is not valid JSON at byte " + std::to_string(position));
+    }
+
+private:
+    [[noreturn]] static void fail(const std::string &problem)
+    {
+        throw Error(ErrorKind::BadFormat, std::string(kHfIndexName) + ": " + problem + ".",
+                    "Download or copy the file again.");
+    }
+    bool otherValue(const char *what) const
+    {
+        if (m_depth == 0 || (m_depth == 1 && m_inMap))
+            fail("weight_map is missing or no object");
+        if (m_inMap)
+            fail(std::string("weight_map gives ") + what + " instead of a file name for tensor \"" + m_tensor + "\"");
+        return true;
+    }
+    bool deeper()
+    {
+        constexpr int limit = 32;
+        if (++m_depth > limit)
+            fail("the file is nested deeper than " + std::to_string(limit) + " levels");
+        return true;
+    }
+    bool shallower()
+    {
+        --m_depth;
+        return true;
+    }
+
+    HfIndex m_index;
+    int m_depth = 0;
+    bool m_inMap = false;
+    bool m_hasMap = false;
+    std::string m_tensor;
+    std::string m_lastFile;
 };
 
 HfIndex readHfIndex(const fs::path &path)
 {
-    const std::string file = path.filename().string();
-    const auto fail = [&file](const std::string &problem) {
-        throw Error(ErrorKind::BadFormat, file + ": " + problem + ".", "Download or copy the file again.");
-    };
-    const nlohmann::json json = parseJson(readTextFile(path), file);
-    if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
-        fail("weight_map is missing or no object");
-    HfIndex index;
-    for (const auto &[tensor, value] : json["weight_map"].items()) {
-        if (!value.is_string())
-            fail("weight_map gives " + std::string(value.type_name()) + " instead of a file name for tensor \"" + tensor
-                 + "\"");
-        const auto name = value.get<std::string>();
-        if (name.find_first_of("/\\") != std::string::npos || name == "." || name == ".." || name.empty()
-            || name.find('\0') != std::string::npos)
-            fail("weight_map names the file \"" + name + "\" for tensor \"" + tensor
-                 + "\", which is no plain file name");
-        index.fileOfTensor.emplace(tensor, name);
-        index.files.insert(name);
-    }
-    if (index.files.empty())
-        fail("weight_map is empty");
-    return index;
+    HfIndexReader reader;
+    nlohmann::json::sax_parse(readTextFile(path), &reader);
+    return reader.takeIndex();
 }
 
 void checkHfShardFiles(const HfIndex &index, const std::vector<std::string> &present)
@@ -125,9 +208,10 @@ void checkHfShardFiles(const HfIndex &index, const std::vector<std::string> &pre
 
 void checkHfShardContents(const HfIndex &index, const std::vector<TensorInfo> &tensors)
 {
-    std::set<std::pair<std::string, std::string>> stored;
+    std::unordered_set<std::string_view> stored;
+    stored.reserve(tensors.size()); // a tensor in two shards has another file in the index than one of them
     for (const TensorInfo &tensor : tensors) {
-        stored.emplace(tensor.name, tensor.file);
+        stored.insert(tensor.name);
         const auto it = index.fileOfTensor.find(tensor.name);
         if (it == index.fileOfTensor.end() || it->second != tensor.file)
             throw Error(ErrorKind::BadFormat,
@@ -136,7 +220,7 @@ void checkHfShardContents(const HfIndex &index, const std::vector<TensorInfo> &t
                         "Shards and index belong to different downloads; download the model again.");
     }
     for (const auto &[tensor, file] : index.fileOfTensor)
-        if (!stored.contains({tensor, file}))
+        if (!stored.contains(tensor))
             throw Error(ErrorKind::BadFormat,
                         std::string(kHfIndexName) + ": weight_map says that tensor \"" + tensor + "\" is in " + file
                             + ", but it is not.",
@@ -262,24 +346,18 @@ ModelInfo inspectHuggingFaceFolder(const fs::path &folder, const std::string &si
     readHfConfig(info, folder, digest);
 
     std::vector<std::shared_ptr<const SafetensorsFile>> files;
-    std::set<std::string> seen;
     for (const std::string &name : names) {
         files.push_back(std::make_shared<const SafetensorsFile>(folder / name));
         const SafetensorsFile &file = *files.back();
         digest.update(file.headerText());
         digest.update(std::to_string(file.file().size()));
-        for (const TensorInfo &tensor : file.tensors()) {
-            if (!seen.insert(tensor.name).second)
-                throw Error(ErrorKind::BadFormat,
-                            name + ": tensor \"" + tensor.name + "\" is in another shard as well.",
-                            "Download the model again.");
-            info.tensors.push_back(tensor);
-        }
+        info.tensors.insert(info.tensors.end(), file.tensors().begin(), file.tensors().end());
     }
     info.digest = digest.hex();
     if (index)
         checkHfShardContents(*index, info.tensors);
-    checkWeights(info, *hfWeights(files));
+    if (info.config)
+        checkWeights(info, *hfWeights(files));
     summarizeTensors(info);
     if (info.config && !info.dtypes.empty())
         if (std::string dtype = hfDtypeName(info.dtypes.front()); !dtype.empty())

@@ -2,9 +2,9 @@
 
 #include "backend/io/weight_files.h"
 
-#include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace secateur {
@@ -24,7 +24,7 @@ public:
 private:
     std::vector<Entry> m_entries;
     std::vector<std::shared_ptr<const void>> m_keepAlive;
-    std::map<std::string_view, std::size_t> m_index;
+    std::unordered_map<std::string_view, std::size_t> m_index;
 };
 
 /// Fills the sums of \a info from its tensors.
