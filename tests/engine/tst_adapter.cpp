@@ -5,8 +5,8 @@
 #include "backend/io/safetensors.h"
 #include "backend/io/weight_files.h"
 #include "tests/support/adapter_probe.h"
-#include "tests/support/error_of.h"
 #include "tests/support/file_size_limit.h"
+#include "tests/support/thrown_by.h"
 #include "tests/support/tiny_model.h"
 
 #include <QDir>
@@ -15,6 +15,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -35,11 +36,6 @@ TinyModelOptions baseOptions(int layers = 3, int hiddenSize = 32)
     options.biases = true;
     options.tokenizer = false;
     return options;
-}
-
-template <typename Action> ErrorInfo thrownBy(Action &&action)
-{
-    return errorOf(std::forward<Action>(action)).value_or(ErrorInfo{});
 }
 
 std::filesystem::path pathOf(const QTemporaryDir &folder)
@@ -226,8 +222,8 @@ void TestAdapter::partialAdaptersNameTheirModules()
 
     saveAdapter(adapter, pathOf(copy) / "again", "base");
 
-    QCOMPARE(readStored(pathOf(copy) / "again").config.at("target_modules"),
-             json::array({"model.layers.1.self_attn.q_proj"}));
+    QVERIFY(readStored(pathOf(copy) / "again").config.at("target_modules")
+            == json::array({"model.layers.1.self_attn.q_proj"}));
     QCOMPARE(adapterValues(loadAdapter(pathOf(copy) / "again", base())), adapterValues(adapter));
 }
 
@@ -240,14 +236,14 @@ void TestAdapter::theConfigurationIsComplete()
     saveAdapter(randomAdapter(base(), options), pathOf(folder) / "adapter", "../pruned");
     const StoredAdapter stored = readStored(pathOf(folder) / "adapter");
 
-    QCOMPARE(stored.config.at("peft_type"), json("LORA"));
-    QCOMPARE(stored.config.at("task_type"), json("CAUSAL_LM"));
-    QCOMPARE(stored.config.at("base_model_name_or_path"), json("../pruned"));
-    QCOMPARE(stored.config.at("r"), json(8));
-    QCOMPARE(stored.config.at("lora_alpha"), json(16));
-    QCOMPARE(stored.config.at("lora_dropout"), json(0.05));
-    QCOMPARE(stored.config.at("use_rslora"), json(true));
-    QCOMPARE(stored.config.at("bias"), json("none"));
+    QVERIFY(stored.config.at("peft_type") == json("LORA"));
+    QVERIFY(stored.config.at("task_type") == json("CAUSAL_LM"));
+    QVERIFY(stored.config.at("base_model_name_or_path") == json("../pruned"));
+    QVERIFY(stored.config.at("r") == json(8));
+    QVERIFY(stored.config.at("lora_alpha") == json(16));
+    QVERIFY(stored.config.at("lora_dropout") == json(0.05));
+    QVERIFY(stored.config.at("use_rslora") == json(true));
+    QVERIFY(stored.config.at("bias") == json("none"));
     QCOMPARE(stored.tensors.size(), std::size_t(3 * 7 * 2));
     QCOMPARE(stored.tensors.at(kQueryA).first, (std::vector<std::int64_t>{8, 32}));
     QCOMPARE(stored.tensors.at(kQueryB).first, (std::vector<std::int64_t>{32, 8}));
@@ -323,7 +319,7 @@ void TestAdapter::whatCannotBeComputedIsRefused()
     const ErrorInfo error = thrownBy([&] { loadAdapter(pathOf(folder), base()); });
 
     QCOMPARE(error.kind, ErrorKind::Unsupported);
-    QVERIFY2(mentions(error, key.toStdString()) && mentions(error, "adapter_config.json"), error.message.c_str());
+    QVERIFY2(says(error, key.toStdString()) && says(error, "adapter_config.json"), error.message.c_str());
 }
 
 void TestAdapter::damagedConfigurationsAreRefused_data()
@@ -362,7 +358,7 @@ void TestAdapter::damagedConfigurationsAreRefused()
     const ErrorInfo error = thrownBy([&] { loadAdapter(pathOf(folder), base()); });
 
     QCOMPARE(error.kind, ErrorKind::BadFormat);
-    QVERIFY2(mentions(error, named.toStdString()) && mentions(error, "adapter_config.json"), error.message.c_str());
+    QVERIFY2(says(error, named.toStdString()) && says(error, "adapter_config.json"), error.message.c_str());
 }
 
 void TestAdapter::damagedWeightsAreRefused_data()
@@ -427,8 +423,7 @@ void TestAdapter::damagedWeightsAreRefused()
     const ErrorInfo error = thrownBy([&] { loadAdapter(pathOf(folder), base()); });
 
     QCOMPARE(int(error.kind), kind);
-    QVERIFY2(mentions(error, named.toStdString()) && mentions(error, "adapter_model.safetensors"),
-             error.message.c_str());
+    QVERIFY2(says(error, named.toStdString()) && says(error, "adapter_model.safetensors"), error.message.c_str());
 }
 
 void TestAdapter::adaptersOfOtherModelsAreRefused_data()
@@ -452,7 +447,7 @@ void TestAdapter::adaptersOfOtherModelsAreRefused()
     const ErrorInfo reading = thrownBy([&] { loadAdapter(pathOf(folder), other); });
 
     QCOMPARE(reading.kind, ErrorKind::BadFormat);
-    QVERIFY(mentions(reading, "model.layers."));
+    QVERIFY(says(reading, "model.layers."));
     QVERIFY(!reading.hint.empty());
     if (layers <= 3) { // a larger model merely has blocks without a branch
         QCOMPARE(thrownBy([&] { withAdapter(other, adapter); }).kind, ErrorKind::InvalidArgument);
@@ -480,9 +475,9 @@ void TestAdapter::missingFilesAreNamed()
     const ErrorInfo noWeights = thrownBy([&] { loadAdapter(pathOf(folder), base()); });
 
     QCOMPARE(noConfig.kind, ErrorKind::NotFound);
-    QVERIFY(mentions(noConfig, "adapter_config.json"));
+    QVERIFY(says(noConfig, "adapter_config.json"));
     QCOMPARE(noWeights.kind, ErrorKind::NotFound);
-    QVERIFY(mentions(noWeights, "adapter_model.safetensors"));
+    QVERIFY(says(noWeights, "adapter_model.safetensors"));
 }
 
 void TestAdapter::pickledAdaptersAreRefused()
@@ -495,7 +490,7 @@ void TestAdapter::pickledAdaptersAreRefused()
     const ErrorInfo error = thrownBy([&] { loadAdapter(pathOf(folder), base()); });
 
     QCOMPARE(error.kind, ErrorKind::Unsupported);
-    QVERIFY(mentions(error, "adapter_model.bin"));
+    QVERIFY(says(error, "adapter_model.bin"));
 }
 
 void TestAdapter::aFullDiskLeavesTheOldAdapter()
@@ -514,7 +509,7 @@ void TestAdapter::aFullDiskLeavesTheOldAdapter()
     }
 
     QCOMPARE(error.kind, ErrorKind::Io);
-    QVERIFY2(mentions(error, "adapter_model.safetensors"), error.message.c_str());
+    QVERIFY2(says(error, "adapter_model.safetensors"), error.message.c_str());
     QCOMPARE(adapterValues(loadAdapter(target, base())), adapterValues(old));
     QCOMPARE(QDir(folder.path()).entryList(QDir::AllEntries | QDir::Hidden | QDir::NoDotAndDotDot),
              QStringList(QStringLiteral("adapter")));

@@ -4,7 +4,7 @@
 #include "backend/engine/transforms.h"
 #include "backend/io/weight_files.h"
 #include "tests/support/adapter_probe.h"
-#include "tests/support/error_of.h"
+#include "tests/support/thrown_by.h"
 #include "tests/support/tiny_model.h"
 
 #include <QTemporaryDir>
@@ -68,11 +68,6 @@ RecoveryOptions toyRecovery(int steps)
     options.warmupFraction = 0;
     options.seed = 3;
     return options;
-}
-
-template <typename Action> ErrorInfo thrownBy(Action &&action)
-{
-    return errorOf(std::forward<Action>(action)).value_or(ErrorInfo{});
 }
 
 /// What training starts from: B is zero.
@@ -532,7 +527,7 @@ void TestTraining::aLossThatIsNotFiniteNamesStepAndRate()
     const ErrorInfo error = thrownBy([&] { trainLora(toy(), toySamples(4), options); });
 
     QCOMPARE(error.kind, ErrorKind::Numeric);
-    QVERIFY2(mentions(error, "step 2") && mentions(error, "1e+25"), error.message.c_str());
+    QVERIFY2(says(error, "step 2") && says(error, "1e+25"), error.message.c_str());
     QCOMPARE(forwardSequence(toy(), probe, false).logits, before);
 }
 
@@ -590,7 +585,7 @@ void TestTraining::nothingToTrainOnIsRefused()
     const ErrorInfo error = thrownBy([&] { trainLora(toy(), toySamples(2), options); });
 
     QCOMPARE(error.kind, ErrorKind::InvalidArgument);
-    QVERIFY2(mentions(error, "3 tokens"), error.message.c_str());
+    QVERIFY2(says(error, "3 tokens"), error.message.c_str());
 }
 
 void TestTraining::impossibleOptionsAreRefused_data()
@@ -631,7 +626,7 @@ void TestTraining::impossibleOptionsAreRefused()
     const ErrorInfo error = thrownBy([&] { trainLora(toy(), toySamples(2), options); });
 
     QCOMPARE(error.kind, ErrorKind::InvalidArgument);
-    QVERIFY2(mentions(error, named.toStdString()), error.message.c_str());
+    QVERIFY2(says(error, named.toStdString()), error.message.c_str());
 }
 
 void TestTraining::impossibleSamplesAreRefused_data()
@@ -656,10 +651,8 @@ void TestTraining::impossibleSamplesAreRefused()
     const ErrorInfo error = thrownBy([&] { trainLora(toy(), {sample}, toyRecovery(1)); });
 
     QCOMPARE(error.kind, ErrorKind::InvalidArgument);
-    QVERIFY2(mentions(error, named.toStdString()), error.message.c_str());
+    QVERIFY2(says(error, named.toStdString()), error.message.c_str());
 }
-
-Q_DECLARE_METATYPE(secateur::RecoveryOptions)
 
 QTEST_GUILESS_MAIN(TestTraining)
 #include "tst_training.moc"

@@ -5,8 +5,8 @@
 #include "backend/io/safetensors.h"
 #include "backend/io/weight_files.h"
 #include "tests/support/adapter_probe.h"
-#include "tests/support/error_of.h"
 #include "tests/support/file_size_limit.h"
+#include "tests/support/thrown_by.h"
 #include "tests/support/tiny_model.h"
 
 #include <QDir>
@@ -89,11 +89,6 @@ UnitSet blocksOnly(std::set<int> blocks)
     UnitSet units;
     units.blocks = std::move(blocks);
     return units;
-}
-
-template <typename Action> ErrorInfo thrownBy(Action &&action)
-{
-    return errorOf(std::forward<Action>(action)).value_or(ErrorInfo{});
 }
 
 std::filesystem::path pathOf(const QTemporaryDir &folder)

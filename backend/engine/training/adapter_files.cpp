@@ -122,6 +122,14 @@ bool adapterCheckComplete(const std::filesystem::path &file, const Model::Impl &
     return covers;
 }
 
+/// The alpha behind a scaling; a whole number when one gives just this scaling.
+double adapterAlpha(const LoraBranch &branch, bool rsLora)
+{
+    const std::int64_t rank = branch.a.size(0);
+    const double alpha = branch.scaling / loraScaling(1, rank, rsLora);
+    return loraScaling(std::round(alpha), rank, rsLora) == branch.scaling ? std::round(alpha) : alpha;
+}
+
 std::filesystem::path adapterWeights(const std::filesystem::path &folder)
 {
     std::filesystem::path path = folder / "adapter_model.safetensors";
@@ -199,7 +207,7 @@ void saveAdapter(const Adapter &adapter, const std::filesystem::path &folder, co
             if (rank != impl.options.rank)
                 config.rankPattern.emplace_back(path, rank);
             if (branch->scaling != loraScaling(impl.options.alpha, rank, impl.options.rsLora))
-                config.alphaPattern.emplace_back(path, branch->scaling / loraScaling(1, rank, impl.options.rsLora));
+                config.alphaPattern.emplace_back(path, adapterAlpha(*branch, impl.options.rsLora));
         }
         AtomicFolder target(folder);
         writeSafetensors(target.path() / "adapter_model.safetensors", views,
