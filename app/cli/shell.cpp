@@ -102,7 +102,7 @@ void Shell::clearProgress()
 void Shell::result(const Json &json, const std::string &text)
 {
     clearProgress();
-    std::string output = options.json ? json.dump(2, ' ', false, Json::error_handler_t::replace) : text;
+    std::string output = options.json ? json.dump(-1, ' ', false, Json::error_handler_t::replace) : text;
     if (!output.empty() && output.back() != '\n')
         output += '\n';
     const bool written = std::fwrite(output.data(), 1, output.size(), stdout) == output.size();

@@ -175,7 +175,8 @@ void generateText(Shell &shell, const GenerateArguments &arguments)
                 = analyzeTrace(*model.tokenizer, generated, sequence.finish, promptOpensTrace(encodedPrompts[i].text));
             one["text"] = generated;
             one["trace"] = {{"state", traceStateName(spans.state)}, {"tokens", spans.traceTokens}};
-            one["answer_tokens"] = spans.answerTokens;
+            one["answer_tokens"] = spans.state == TraceState::Absent ? static_cast<std::int64_t>(sequence.ids.size())
+                                                                     : spans.answerTokens;
             text += generated + "\n";
         } else {
             text += one["ids"].dump() + "\n";

@@ -60,6 +60,11 @@ struct EvaluationSetting {
     std::string behaviour;
     const JobContext &context;
 
+    std::int64_t limit(const TaskSpec &task) const
+    {
+        const auto it = request.limits.find(task.id);
+        return it == request.limits.end() ? request.options.limit : it->second;
+    }
     int cap(const TaskSpec &task) const
     {
         return request.options.maxNewTokens > 0 ? request.options.maxNewTokens : task.maxNewTokens;
@@ -75,11 +80,17 @@ std::string protocolDigest(const EvaluationSetting &setting, const TaskSpec &tas
     return sha256Hex(text).substr(0, 16);
 }
 
+std::string rowsText(std::int64_t limit)
+{
+    return limit > 0 ? "first " + std::to_string(limit) + " rows" : std::string("all rows");
+}
+
 std::string protocolLine(const EvaluationSetting &setting)
 {
     const EvaluationOptions &options = setting.request.options;
-    std::string line
-        = "0-shot, " + (options.limit > 0 ? "first " + std::to_string(options.limit) + " rows" : "all rows");
+    std::string line = "0-shot, " + rowsText(options.limit);
+    for (const auto &[task, limit] : setting.request.limits)
+        line += " (" + task + ": " + rowsText(limit) + ")";
     line += options.maxNewTokens > 0 ? ", cap " + std::to_string(options.maxNewTokens) + " tokens" : ", cap by task";
     line += setting.chatTemplate ? ", chat template " + setting.chatTemplate->digest().substr(0, 8)
                                  : std::string(", no chat template");
@@ -228,7 +239,8 @@ SampleResult generatedSample(const EvaluationSetting &setting, const TaskSpec &t
     const TraceSpans spans
         = analyzeTrace(setting.tokenizer, sample.raw, sequence.finish, promptOpensTrace(prompt.text));
     sample.traceTokens = spans.traceTokens;
-    sample.answerTokens = spans.answerTokens;
+    sample.answerTokens
+        = spans.state == TraceState::Absent ? static_cast<std::int64_t>(sequence.ids.size()) : spans.answerTokens;
     sample.traceState = std::string(traceStateName(spans.state));
     const Grade grade = gradeAnswer(task, item, cutAtStop(spans.answer, task.stopStrings));
     sample.correct = grade.correct;
@@ -437,9 +449,12 @@ EvaluationReport evaluate(const LoadedModel &dense, const Model &model, const Ev
     const EvaluationOptions &options = request.options;
     if (options.tasks.empty())
         throw Error(ErrorKind::InvalidArgument, "No task was chosen.", "Choose one or more tasks.");
-    if (options.limit < 0)
+    std::int64_t lowest = options.limit;
+    for (const auto &entry : request.limits)
+        lowest = std::min(lowest, entry.second);
+    if (lowest < 0)
         throw Error(ErrorKind::InvalidArgument,
-                    "The limit of rows is " + std::to_string(options.limit) + ", but must be 0 (all) or more.");
+                    "The limit of rows is " + std::to_string(lowest) + ", but must be 0 (all) or more.");
     std::vector<TaskSpec> specs;
     for (const std::string &task : options.tasks)
         specs.push_back(findTask(task)); // a wrong name is told before anything runs
@@ -472,8 +487,8 @@ EvaluationReport evaluate(const LoadedModel &dense, const Model &model, const Ev
         } else {
             std::vector<TaskItem> items = loadTaskItems(spec, request.dataFolder, 0);
             result.originalRows = static_cast<std::int64_t>(items.size());
-            if (options.limit > 0 && options.limit < result.originalRows)
-                items.resize(static_cast<std::size_t>(options.limit));
+            if (const auto limit = setting.limit(spec); limit > 0 && limit < result.originalRows)
+                items.resize(static_cast<std::size_t>(limit));
             result.report = TaskRunner(setting, spec, std::move(items), onTask).run();
         }
         report.tasks.push_back(result.report);

@@ -30,7 +30,7 @@ struct PlanRequest {
     int remove = -1; ///< number of units (per block for width methods)
     bool uniformWidths = true; ///< same number of units in every block (loads in stock loaders)
     int ffnMultiple = 0; ///< kept FFN width is rounded down to it; 0: 64, less on narrow models, 1: not at all
-    UnitSet locked;
+    UnitSet locked = {};
 };
 
 struct PlanResult {

@@ -153,6 +153,7 @@ private:
         const Subject one = subject(name);
         EvaluateRequest request;
         request.options = m_recipe.evaluation->options;
+        request.limits = m_recipe.evaluation->limits;
         request.dataFolder = m_recipe.evaluation->dataFolder;
         request.outputFolder = m_output / "results";
         request.modelName = one.modelName;

@@ -143,10 +143,15 @@ RecipeRecovery readRecovery(const JsonNode &node, const std::filesystem::path &f
 
 RecipeEvaluation readEvaluation(const JsonNode &node, const std::filesystem::path &folder)
 {
-    onlyKeys(node, {"tasks", "limit", "data", "subjects", "chat", "max_new_tokens", "seed"});
+    onlyKeys(node, {"tasks", "limit", "limits", "data", "subjects", "chat", "max_new_tokens", "seed"});
     RecipeEvaluation evaluation;
     node.read("tasks", evaluation.options.tasks);
     node.read("limit", evaluation.options.limit);
+    if (const auto limits = node.find("limits"))
+        limits->forEachMember([&](const std::string &task, const JsonNode &value) {
+            findTask(task);
+            evaluation.limits[task] = value.integer(0);
+        });
     node.read("chat", evaluation.options.chat);
     node.read("max_new_tokens", evaluation.options.maxNewTokens);
     node.read("seed", evaluation.options.seed);

@@ -7,6 +7,7 @@
 #include "backend/workflow/recover.h"
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct RecipeRecovery {
 
 struct RecipeEvaluation {
     EvaluationOptions options;
+    std::map<std::string, std::int64_t> limits; ///< task → rows
     std::filesystem::path dataFolder;
     std::vector<std::string> subjects;
 };
