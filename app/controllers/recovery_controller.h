@@ -1,0 +1,71 @@
+#pragma once
+
+#include "app/app_services.h"
+#include "app/subject.h"
+#include "backend/core/metric_feed.h"
+#include "backend/workflow/recover.h"
+
+#include <QObject>
+#include <QString>
+
+#include <deque>
+#include <memory>
+
+class QTimer;
+
+namespace secateur {
+
+/// The training data of the next run, counted through the model's tokenizer.
+struct TrainingDataSummary {
+    QString source; ///< as asked
+    QString name, sha256;
+    qint64 documents = 0, tokens = 0, scoredTokens = 0, dropped = 0, skipped = 0;
+    QString problem; ///< why it cannot be used; empty: it can
+};
+using TrainingDataSummaryPtr = std::shared_ptr<const TrainingDataSummary>;
+
+/// Runs LoRA recovery, feeds the live chart and puts runs into the workspace. A stopped run is kept.
+class RecoveryController : public QObject {
+    Q_OBJECT
+public:
+    explicit RecoveryController(const AppServices &services, QObject *parent = nullptr);
+
+    /// Trains the model of \a subject. Runs wait in the queue behind each other.
+    void start(const Subject &subject, const QString &data, const RecoveryOptions &options);
+    /// Ends the current run after its step and keeps the weights.
+    void stopAndKeep();
+    bool isRunning() const { return !m_runs.empty(); }
+    QString currentRun() const; ///< id of the run that is trained or first in the queue; empty: none
+    QString currentTitle() const;
+    int plannedSteps() const;
+    const std::vector<TrainingPoint> &livePoints() const { return m_points; }
+
+    void countData(const QString &source, int maxLength);
+
+Q_SIGNALS:
+    void runningChanged();
+    void pointsArrived();
+    void dataCounted(const secateur::TrainingDataSummaryPtr &summary);
+    void runFinished(const QString &id);
+
+private:
+    struct Pending {
+        int job = 0;
+        std::string id;
+        QString title;
+        int steps = 0;
+        std::shared_ptr<MetricFeed> feed;
+    };
+    AppServices m_services;
+    QTimer *m_poll;
+    std::deque<Pending> m_runs; ///< in the order of the queue
+    std::vector<TrainingPoint> m_points; ///< of the first of m_runs
+    int m_countGeneration = 0;
+
+    void drain();
+    void finish(const std::string &id);
+};
+
+} // namespace secateur
+
+Q_DECLARE_METATYPE(secateur::TrainingDataSummaryPtr)

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <QList>
+#include <QWidget>
+
+class QHBoxLayout;
+class QLabel;
+class QToolButton;
+
+namespace secateur {
+
+/// The 40-pixel bar under the tabs: labelled fields at the left, buttons at the right, help at the end. When narrow the
+/// labels go and the fields keep them as tooltips.
+class OptionBar : public QWidget {
+    Q_OBJECT
+public:
+    explicit OptionBar(QWidget *parent = nullptr);
+
+    void addField(const QString &label, QWidget *field);
+    /// From here on at the right.
+    void addStretch();
+    void addWidget(QWidget *widget);
+    /// "?" at the right end.
+    QToolButton *addHelp();
+
+protected:
+    void resizeEvent(QResizeEvent *event) override;
+    void paintEvent(QPaintEvent *event) override;
+
+private:
+    QHBoxLayout *m_layout;
+    QList<QLabel *> m_labels;
+};
+
+} // namespace secateur

@@ -1,0 +1,335 @@
+#include "app/controllers/calibration_controller.h"
+#include "app/controllers/document_controller.h"
+#include "app/controllers/eval_controller.h"
+#include "app/controllers/pruning_controller.h"
+#include "app/controllers/recovery_controller.h"
+#include "app/controls/command_palette.h"
+#include "app/docks/models_dock.h"
+#include "app/models/record_tree_model.h"
+#include "app/pages/compare_page.h"
+#include "app/pages/evaluation_page.h"
+#include "app/pages/importance_page.h"
+#include "app/pages/plan_page.h"
+#include "app/pages/recovery_page.h"
+#include "app/pages/traces_page.h"
+#include "app/window_actions.h"
+#include "tests/gui/window_driver.h"
+#include "widgets/controls/banner.h"
+#include "widgets/controls/empty_state.h"
+#include "widgets/heatmap/heatmap_panel.h"
+#include "widgets/models/eval_table_model.h"
+#include "widgets/models/jobs_model.h"
+
+#include <QAbstractItemModelTester>
+#include <QAction>
+#include <QListWidget>
+#include <QPushButton>
+#include <QSpinBox>
+#include <QStandardItemModel>
+#include <QStandardPaths>
+#include <QTableView>
+#include <QUndoStack>
+
+#include <clocale>
+
+using namespace secateur;
+
+/// One walk through the program, from the start page to a session that is opened again without its model.
+class TestMainWindow : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase();
+    void cleanupTestCase();
+    void startPageComesFirstAndActionsSayWhyTheyAreOff();
+    void openingAModelShowsItsTreeAndAnEmptyState();
+    void calibratingFillsTheMaps();
+    void selectingShowsInBudgetAndCanBeUndone();
+    void scoreAndPruneMakesAPlan();
+    void renamingAndDeletingAPlanCanBeUndone();
+    void recoveryTrainsAndKeepsTheRun();
+    void evaluationMeasuresTheDenseModelFirst();
+    void tracesAndCompareShowTheReports();
+    void failuresAreBannersAndLeaveTheDocumentAlone();
+    void savedSessionOpensWithoutTheModel();
+    void locatedModelMustHaveTheSameDigest();
+    void windowNeverStoodStill();
+
+private:
+    std::unique_ptr<WindowDriver> m_driver;
+    std::unique_ptr<Watchdog> m_watchdog;
+    QString m_model;
+    Session m_saved;
+
+    MainWindow &window() { return m_driver->window(); }
+    Workspace &workspace() { return m_driver->workspace(); }
+    WindowActions &actions() { return *m_driver->window().actions(); }
+};
+
+void TestMainWindow::initTestCase()
+{
+    std::setlocale(LC_NUMERIC, "C");
+    QStandardPaths::setTestModeEnabled(true);
+    m_driver = std::make_unique<WindowDriver>();
+    m_model = m_driver->writeModel({.layers = 6});
+    QVERIFY(QTest::qWaitForWindowExposed(&window()));
+    QTRY_VERIFY(m_driver->isIdle());
+    m_watchdog = std::make_unique<Watchdog>();
+}
+
+void TestMainWindow::cleanupTestCase()
+{
+    m_watchdog.reset();
+    m_driver.reset();
+}
+
+void TestMainWindow::startPageComesFirstAndActionsSayWhyTheyAreOff()
+{
+    QVERIFY(window().showsStartPage());
+    QVERIFY(actions().open->isEnabled());
+    QVERIFY(!actions().calibrate->isEnabled());
+    QVERIFY(actions().calibrate->toolTip().contains(u"Calibrate… is off"_qs));
+    QVERIFY(offReason(actions().calibrate).contains(u"No model or session is open"_qs));
+    QVERIFY(offReason(actions().calibrate).contains(u"Ctrl+O"_qs));
+
+    window().palette()->open();
+    QListWidget *list = window().palette()->list();
+    QCOMPARE(list->count(), static_cast<int>(actions().all().size()));
+    window().palette()->hide();
+}
+
+void TestMainWindow::openingAModelShowsItsTreeAndAnEmptyState()
+{
+    new QAbstractItemModelTester(window().modelsDock()->model(), QAbstractItemModelTester::FailureReportingMode::QtTest,
+                                 this);
+    m_driver->program->controllers().document->openAny(m_model);
+
+    QTRY_VERIFY_WITH_TIMEOUT(workspace().hasWeights(), 20000);
+    QVERIFY(!window().showsStartPage());
+    QVERIFY(!window().importancePage()->showsMaps());
+    QVERIFY(window().importancePage()->emptyState()->primaryButton()->isEnabled());
+    QCOMPARE(window().modelsDock()->model()->rowCount(), 1);
+    QVERIFY(actions().calibrate->isEnabled());
+    QVERIFY(window().windowTitle().startsWith(u"tiny-model"_qs));
+    QVERIFY(!window().isWindowModified());
+}
+
+void TestMainWindow::calibratingFillsTheMaps()
+{
+    m_driver->prompts->calibrationAnswer
+        = workflow::CalibrationRequest{.source = "bundled", .samples = 4, .length = 32};
+    actions().calibrate->trigger();
+
+    QTRY_VERIFY_WITH_TIMEOUT(workspace().analysis() != nullptr, 30000);
+    QVERIFY(window().importancePage()->showsMaps());
+    const MetricMapPtr map = window().importancePage()->currentMap();
+    QVERIFY(map);
+    QCOMPARE(QString::fromStdString(map->group), u"block_cosine"_qs);
+    QCOMPARE(map->rows, 7);
+    QVERIFY(window().isWindowModified());
+}
+
+void TestMainWindow::selectingShowsInBudgetAndCanBeUndone()
+{
+    PruneSelection *selection = workspace().selection();
+    selection->setSelected(blockUnits({1, 3, 4}));
+    const UnitSet blocks = selection->selected();
+    UnitSet rectangle;
+    rectangle.ffnChannels[0] = {3, 4, 5};
+    rectangle.ffnChannels[2] = {3, 4, 5};
+    selection->add(rectangle);
+    const UnitSet both = selection->selected();
+    QCOMPARE(both.count(), 9);
+    QCOMPARE(workspace().undoStack()->count(), 2);
+    QCOMPARE(workspace().undoStack()->text(0), u"Select 3 block(s)"_qs);
+
+    actions().undo->trigger();
+    QVERIFY(selection->selected() == blocks);
+    actions().undo->trigger();
+    QVERIFY(selection->selected().empty());
+    QVERIFY(!actions().undo->isEnabled());
+    actions().redo->trigger();
+    actions().redo->trigger();
+    QVERIFY(selection->selected() == both);
+    QVERIFY(!actions().redo->isEnabled());
+}
+
+void TestMainWindow::scoreAndPruneMakesAPlan()
+{
+    actions().prune->trigger();
+    QCOMPARE(window().currentTab(), int(MainWindow::Plan));
+    QCOMPARE(window().planPage()->currentMethod(), u"selection"_qs);
+    QTRY_VERIFY_WITH_TIMEOUT(window().planPage()->preview() && window().planPage()->preview()->isPossible(), 5000);
+    QVERIFY(!window().planPage()->preview()->snapped.isEmpty());
+    QTRY_VERIFY(window().planPage()->pruneButton()->isEnabled());
+    const Budget predicted = window().planPage()->preview()->budget;
+
+    QTest::mouseClick(window().planPage()->pruneButton(), Qt::LeftButton);
+    QTRY_COMPARE_WITH_TIMEOUT(workspace().session().plans.size(), 1U, 30000);
+    const PruningPlan plan = workspace().session().plans.front();
+    QCOMPARE(plan.removed.blocks.size(), 3U);
+    QCOMPARE(workspace().currentSubject(), QString::fromStdString(plan.id));
+    QVERIFY(predicted.parametersAfter < predicted.parametersBefore);
+    QVERIFY(predicted.loadsInStock);
+    QVERIFY(window().errorBanners().isEmpty());
+
+    QTRY_VERIFY(m_driver->isIdle());
+    actions().undo->trigger();
+    QVERIFY(workspace().session().plans.empty());
+    QCOMPARE(workspace().currentSubject(), u"dense"_qs);
+    actions().redo->trigger();
+    QCOMPARE(workspace().session().plans.size(), 1U);
+    QVERIFY(workspace().session().plans.front() == plan);
+    workspace().setCurrentSubject(QString::fromStdString(plan.id));
+}
+
+void TestMainWindow::renamingAndDeletingAPlanCanBeUndone()
+{
+    const std::string before = workspace().session().plans.front().name;
+    workspace().rename(workspace().currentSubject(), u"Mitte"_qs);
+    QCOMPARE(workspace().session().plans.front().name, std::string("Mitte"));
+    actions().undo->trigger();
+    QCOMPARE(workspace().session().plans.front().name, before);
+    actions().redo->trigger();
+
+    QVERIFY(actions().remove->isEnabled());
+    actions().remove->trigger();
+    QVERIFY(workspace().session().plans.empty());
+    actions().undo->trigger();
+    QCOMPARE(workspace().session().plans.size(), 1U);
+    workspace().setCurrentSubject(QString::fromStdString(workspace().session().plans.front().id));
+}
+
+void TestMainWindow::recoveryTrainsAndKeepsTheRun()
+{
+    actions().recover->trigger();
+    QCOMPARE(window().currentTab(), int(MainWindow::Recovery));
+    window().recoveryPage()->setDataSource(m_driver->writeChats());
+    window().recoveryPage()->stepsBox()->setValue(4);
+    QTRY_VERIFY(m_driver->isIdle());
+    QVERIFY2(window().recoveryPage()->queueButton()->isEnabled(),
+             qPrintable(window().recoveryPage()->queueButton()->toolTip()));
+
+    QTest::mouseClick(window().recoveryPage()->queueButton(), Qt::LeftButton);
+    QTRY_COMPARE_WITH_TIMEOUT(workspace().session().runs.size(), 1U, 60000);
+    const RunRecord run = workspace().session().runs.front();
+    QCOMPARE(run.losses.size(), 4U);
+    QCOMPARE(run.plan, workspace().session().plans.front().id);
+    QVERIFY(!workspace().adapterFolder(run.id).empty());
+    QVERIFY(std::filesystem::exists(workspace().adapterFolder(run.id) / "adapter_model.safetensors"));
+    QCOMPARE(workspace().currentSubject(), QString::fromStdString(run.id));
+}
+
+void TestMainWindow::evaluationMeasuresTheDenseModelFirst()
+{
+    QTRY_VERIFY(m_driver->isIdle());
+    m_driver->prompts->evaluationAnswer
+        = EvaluationOptions{.tasks = {"demo-choice", "demo-arithmetic"}, .limit = 3, .maxNewTokens = 8};
+    m_driver->prompts->evaluationSubjects = {QString::fromStdString(workspace().session().plans.front().id),
+                                             QString::fromStdString(workspace().session().runs.front().id)};
+    actions().evaluate->trigger();
+
+    QTRY_COMPARE_WITH_TIMEOUT(workspace().session().reports.size(), 3U, 90000);
+    QVERIFY(m_driver->prompts->offeredTasks.size() >= 4);
+    QCOMPARE(workspace().session().reports.front()->subject, std::string("dense"));
+    QCOMPARE(workspace().session().reports.back()->state, std::string("recovered"));
+    QVERIFY(window().evaluationPage()->showsReports());
+    EvalTableModel *table = window().evaluationPage()->model();
+    QCOMPARE(table->rowCount(), 2);
+    QCOMPARE(table->columnCount(), 5);
+    QCOMPARE(table->taskOf(table->index(0, 2))->n, 3);
+}
+
+void TestMainWindow::tracesAndCompareShowTheReports()
+{
+    window().showTab(MainWindow::Traces);
+    QVERIFY(window().tracesPage()->showsSamples());
+    QCOMPARE(window().tracesPage()->table()->model()->rowCount(), 3);
+    window().showTab(MainWindow::Compare);
+    QCOMPARE(window().comparePage()->allModels()->rowCount(), 3);
+    QVERIFY(window().comparePage()->pairModel()->rowCount() >= 4);
+}
+
+void TestMainWindow::failuresAreBannersAndLeaveTheDocumentAlone()
+{
+    const QString broken = m_driver->path(u"broken.gguf"_qs);
+    QFile file(broken);
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write("this is no model");
+    file.close();
+    const std::size_t reports = workspace().session().reports.size();
+    m_driver->prompts->saveAnswer = UserPrompts::Save::Discard;
+
+    m_driver->program->controllers().document->openAny(broken);
+    QTRY_COMPARE_WITH_TIMEOUT(window().errorBanners().size(), 1, 10000);
+    QVERIFY(window().errorBanners().first()->title().contains(u"broken.gguf"_qs));
+    QVERIFY(workspace().hasWeights());
+    QCOMPARE(workspace().session().reports.size(), reports);
+    QTest::keyClick(&window(), Qt::Key_Escape);
+    QCOMPARE(window().errorBanners().size(), 0);
+}
+
+void TestMainWindow::savedSessionOpensWithoutTheModel()
+{
+    QTRY_VERIFY(m_driver->isIdle());
+    const QString session = m_driver->path(u"walk.secateur.json"_qs);
+    m_driver->prompts->savedFile = session;
+    actions().save->trigger();
+    QTRY_VERIFY_WITH_TIMEOUT(!workspace().isDirty(), 20000);
+    QVERIFY(QFile::exists(session));
+    QVERIFY(!window().isWindowModified());
+    m_saved = workspace().snapshot();
+    const std::vector<float> values = m_saved.analysis->find("block_influence")->values;
+
+    QVERIFY(QDir().rename(m_model, m_model + u"-moved"_qs));
+    m_driver->program->controllers().document->openSession(session);
+    QTRY_VERIFY_WITH_TIMEOUT(!workspace().hasWeights() && workspace().hasModel(), 20000);
+    QTRY_VERIFY(m_driver->isIdle());
+
+    const Session &opened = workspace().session();
+    QVERIFY(opened.analysis->find("block_influence")->values == values);
+    QVERIFY(workspace().selection()->selected() == m_saved.selection);
+    QVERIFY(opened.plans == m_saved.plans);
+    QCOMPARE(opened.runs.size(), m_saved.runs.size());
+    QVERIFY(opened.runs.front().losses == m_saved.runs.front().losses);
+    QCOMPARE(opened.reports.size(), m_saved.reports.size());
+    for (std::size_t i = 0; i < opened.reports.size(); ++i) {
+        QCOMPARE(opened.reports[i]->protocol, m_saved.reports[i]->protocol);
+        QCOMPARE(opened.reports[i]->tasks.front().accuracy, m_saved.reports[i]->tasks.front().accuracy);
+        QCOMPARE(opened.reports[i]->tasks.back().samples.size(), m_saved.reports[i]->tasks.back().samples.size());
+    }
+    QVERIFY(window().importancePage()->showsMaps());
+    QVERIFY(window().weightsBanner()->isVisible());
+    QVERIFY(!actions().evaluate->isEnabled());
+    QVERIFY(offReason(actions().evaluate).contains(u"Locate…"_qs));
+    QVERIFY(actions().exportMaps->isEnabled());
+}
+
+void TestMainWindow::locatedModelMustHaveTheSameDigest()
+{
+    const QString other = m_driver->path(u"other-model"_qs);
+    writeTinyModel(QFile::encodeName(other).toStdString(), {.layers = 6, .hiddenSize = 48});
+    m_driver->prompts->file = other + u"/config.json"_qs;
+    actions().locate->trigger();
+    QTRY_COMPARE_WITH_TIMEOUT(window().errorBanners().size(), 1, 20000);
+    QVERIFY(window().errorBanners().first()->title().contains(u"another model"_qs));
+    QVERIFY(!workspace().hasWeights());
+
+    m_driver->prompts->file = m_model + u"-moved/config.json"_qs;
+    actions().locate->trigger();
+    QTRY_VERIFY_WITH_TIMEOUT(workspace().hasWeights(), 20000);
+    QVERIFY(!window().weightsBanner()->isVisible());
+    QVERIFY(actions().evaluate->isEnabled());
+    QVERIFY(!workspace().isDirty());
+}
+
+void TestMainWindow::windowNeverStoodStill()
+{
+    QTRY_VERIFY(m_driver->isIdle());
+    qInfo("largest gap between two rounds of the event loop: %lld ms",
+          static_cast<long long>(m_watchdog->largestGapMs()));
+    // The aim is 100 ms; a busy machine must not turn a slow round into a failed test.
+    QVERIFY(m_watchdog->largestGapMs() < 1000);
+}
+
+QTEST_MAIN(TestMainWindow)
+#include "tst_main_window.moc"
