@@ -17,36 +17,33 @@ using GgufJson = nlohmann::ordered_json;
 
 enum GgufTokenType : std::int64_t { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 };
 
-/// How a byte-level tokenizer cuts text before merging, by the name in `tokenizer.ggml.pre`.
-enum class GgufPreTokenizer { Gpt2, DigitsThenGpt2, Llama3, Qwen2 };
-
-struct GgufPreTokenizerName {
-    const char *name;
-    GgufPreTokenizer kind;
-};
-
-constexpr GgufPreTokenizerName kGgufPreTokenizers[] = {
-    {"default", GgufPreTokenizer::Gpt2},
-    {"gpt-2", GgufPreTokenizer::Gpt2},
-    {"phi-2", GgufPreTokenizer::Gpt2},
-    {"olmo", GgufPreTokenizer::Gpt2},
-    {"smollm", GgufPreTokenizer::DigitsThenGpt2},
-    {"starcoder", GgufPreTokenizer::DigitsThenGpt2},
-    {"refact", GgufPreTokenizer::DigitsThenGpt2},
-    {"command-r", GgufPreTokenizer::DigitsThenGpt2},
-    {"codeshell", GgufPreTokenizer::DigitsThenGpt2},
-    {"llama-bpe", GgufPreTokenizer::Llama3},
-    {"llama3", GgufPreTokenizer::Llama3},
-    {"llama-v3", GgufPreTokenizer::Llama3},
-    {"qwen2", GgufPreTokenizer::Qwen2},
-    {"deepseek-r1-qwen", GgufPreTokenizer::Qwen2},
-};
-
-// The split expressions that these tokenizers publish; they differ in how many digits stay together.
-constexpr char kGgufSplitLlama3[]
+// The split expressions that these tokenizers publish.
+constexpr char kCutLlama3[]
     = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr char kGgufSplitQwen2[]
+constexpr char kCutQwen2[]
     = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr char kCutTekken[]
+    = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+/// How a byte-level tokenizer cuts text before merging, by the name in `tokenizer.ggml.pre`.
+struct GgufCut {
+    const char *name;
+    const char *expression; ///< nullptr: the one of GPT-2
+    bool singleDigits; ///< digits are cut one by one before
+    bool composes; ///< NFC before
+    bool wholeWords; ///< a word that is a token is not merged; the first token is added by default
+};
+
+constexpr GgufCut kGgufCuts[] = {
+    {"default", nullptr, false, false, false},  {"gpt-2", nullptr, false, false, false},
+    {"phi-2", nullptr, false, false, false},    {"mpt", nullptr, false, false, false},
+    {"olmo", nullptr, false, false, false},     {"smollm", nullptr, true, false, false},
+    {"starcoder", nullptr, true, false, false}, {"refact", nullptr, true, false, false},
+    {"command-r", nullptr, true, false, false}, {"llama-bpe", kCutLlama3, false, false, true},
+    {"llama3", kCutLlama3, false, false, true}, {"llama-v3", kCutLlama3, false, false, true},
+    {"qwen2", kCutQwen2, false, true, false},   {"deepseek-r1-qwen", kCutQwen2, false, false, false},
+    {"tekken", kCutTekken, false, false, true},
+};
 
 GgufJson ggufByteLevel(bool useRegex)
 {
@@ -122,28 +119,21 @@ void GgufTokenizerReader::readVocabulary()
 GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json) const
 {
     const std::string pre = m_file.string("tokenizer.ggml.pre").value_or("default");
-    const auto known = std::find_if(std::begin(kGgufPreTokenizers), std::end(kGgufPreTokenizers),
-                                    [&pre](const GgufPreTokenizerName &row) { return pre == row.name; });
-    if (known == std::end(kGgufPreTokenizers))
+    const auto cut = std::find_if(std::begin(kGgufCuts), std::end(kGgufCuts),
+                                  [&pre](const GgufCut &row) { return pre == row.name; });
+    if (cut == std::end(kGgufCuts))
         unsupported("tokenizer.ggml.pre is \"" + pre + "\", a way to cut text that is not known");
-    switch (known->kind) {
-    case GgufPreTokenizer::Gpt2:
-        json["pre_tokenizer"] = ggufByteLevel(true);
-        break;
-    case GgufPreTokenizer::DigitsThenGpt2:
+    if (cut->composes)
+        json["normalizer"] = {{"type", "NFC"}};
+    if (cut->expression)
+        json["pre_tokenizer"] = ggufSplitThenBytes(cut->expression);
+    else if (cut->singleDigits)
         json["pre_tokenizer"]
             = {{"type", "Sequence"},
                {"pretokenizers",
                 GgufJson::array({GgufJson({{"type", "Digits"}, {"individual_digits", true}}), ggufByteLevel(true)})}};
-        break;
-    case GgufPreTokenizer::Llama3:
-        json["pre_tokenizer"] = ggufSplitThenBytes(kGgufSplitLlama3);
-        break;
-    case GgufPreTokenizer::Qwen2:
-        json["normalizer"] = {{"type", "NFC"}};
-        json["pre_tokenizer"] = ggufSplitThenBytes(kGgufSplitQwen2);
-        break;
-    }
+    else
+        json["pre_tokenizer"] = ggufByteLevel(true);
     json["decoder"] = ggufByteLevel(true);
 
     const auto *merges = m_file.strings("tokenizer.ggml.merges");
@@ -163,7 +153,7 @@ GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json) const
                       {"end_of_word_suffix", nullptr},
                       {"fuse_unk", false},
                       {"byte_fallback", false},
-                      {"ignore_merges", known->kind == GgufPreTokenizer::Llama3}};
+                      {"ignore_merges", cut->wholeWords}};
     model["merges"] = std::move(pairs);
     return model;
 }

@@ -113,7 +113,8 @@ void TestGgufTokenizer::unknownTokenizersAreRefused_data()
     QTest::addColumn<std::string>("field");
     QTest::newRow("another model") << std::string("t5") << std::string("default")
                                    << std::string("tokenizer.ggml.model");
-    QTest::newRow("another way to cut") << std::string("gpt2") << std::string("tekken") << std::string("tekken");
+    QTest::newRow("another way to cut") << std::string("gpt2") << std::string("chatglm-bpe")
+                                        << std::string("chatglm-bpe");
     QTest::newRow("no merges") << std::string("gpt2") << std::string("gpt-2") << std::string("tokenizer.ggml.merges");
     QTest::newRow("no scores") << std::string("llama") << std::string("default")
                                << std::string("tokenizer.ggml.scores");
