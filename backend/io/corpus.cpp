@@ -199,7 +199,7 @@ private:
 std::optional<nlohmann::json> wholeJson(std::string_view text, const std::string &file, bool mustBeJson)
 {
     try {
-        return parseJson(text, file);
+        return parseJsonText(text, file);
     } catch (const Error &) {
         if (mustBeJson)
             throw;
@@ -227,9 +227,9 @@ void readLines(std::string_view text, const std::string &file, CorpusBuilder &bu
         const std::string place = file + ", line " + std::to_string(number);
         nlohmann::json row;
         try {
-            row = parseJson(line, file);
+            row = parseJsonText(line, file);
         } catch (const Error &error) {
-            // parseJson() sees one line only, so the line number comes from here.
+            // parseJsonText() sees one line only, so the line number comes from here.
             const auto &message = error.info().message;
             const auto reason = message.find(": ", std::min(file.size(), message.size()));
             throw Error(ErrorKind::BadFormat,
@@ -263,7 +263,7 @@ bool readJsonCorpus(std::string_view text, const std::string &file, Corpus &corp
         const bool firstLineIsWhole = nlohmann::json::accept(text.substr(start, lineEnd - start));
         const bool moreLines = lineEnd < text.size() && !corpusIsBlank(text.substr(lineEnd));
         if (!firstLineIsWhole && moreLines && nlohmann::json::accept(text)) {
-            builder.add(parseJson(text, file), file); // one object over several lines
+            builder.add(parseJsonText(text, file), file); // one object over several lines
         } else {
             readLines(text, file, builder);
         }
@@ -304,7 +304,7 @@ Corpus readCorpus(const std::filesystem::path &path)
 std::vector<std::vector<std::int32_t>> readIdsFile(const std::filesystem::path &path)
 {
     const std::string file = path.string();
-    const auto document = parseJson(readTextFile(path), file);
+    const auto document = parseJsonText(readTextFile(path), file);
     const JsonNode root(document, file);
     std::vector<std::vector<std::int32_t>> sequences;
     const auto rows = root.isObject() ? root.at("sequences").items() : root.items();

@@ -121,7 +121,7 @@ void appendPretty(const nlohmann::json &value, std::size_t indent, std::string &
 
 } // namespace
 
-nlohmann::json parseJson(std::string_view text, const std::string &label)
+nlohmann::json parseJsonText(std::string_view text, const std::string &label)
 {
     checkJsonDepth(text, label);
     try {

@@ -14,7 +14,7 @@ namespace secateur {
 
 /// Parses one JSON text. Throws Error(BadFormat) with \a label (a file name), line and column; nesting deeper than 200
 /// levels is refused because values of any depth must be copied and written again.
-nlohmann::json parseJson(std::string_view text, const std::string &label);
+nlohmann::json parseJsonText(std::string_view text, const std::string &label);
 
 /// JSON text with large objects indented and lists of plain values on one line. Ill-formed UTF-8 becomes U+FFFD.
 std::string prettyJson(const nlohmann::json &value);

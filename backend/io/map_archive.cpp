@@ -3,7 +3,9 @@
 #include "backend/core/error.h"
 #include "backend/core/resource_path.h"
 #include "backend/io/atomic_file.h"
+#include "backend/io/digest.h"
 #include "backend/io/hdf5_file.h"
+#include "backend/io/mapped_file.h"
 #include "backend/io/record_json.h"
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <string_view>
 
 namespace secateur {
 
@@ -469,6 +472,29 @@ AnalysisResult ArchiveReader::readForeign()
     return result;
 }
 
+/// HDF5 1.10 can crash on a damaged file before it notices the damage. A line behind the HDF5 data, which the format
+/// ignores, lets readMaps() see the damage first. Programs that change the file drop the line.
+constexpr std::string_view kMapsSealMark = "\nsecateur-sha256:";
+constexpr std::size_t kMapsSealSize = kMapsSealMark.size() + 64 + 1;
+
+std::string mapsSeal(std::string_view bytes)
+{
+    return std::string(kMapsSealMark) + sha256Hex(bytes) + "\n";
+}
+
+void checkMapsSeal(const std::filesystem::path &path)
+{
+    const MappedFile file(path);
+    if (file.size() <= kMapsSealSize)
+        return;
+    const auto all = file.all();
+    const std::string_view text(reinterpret_cast<const char *>(all.data()), all.size());
+    const auto seal = text.substr(text.size() - kMapsSealSize);
+    if (seal.starts_with(kMapsSealMark) && seal != mapsSeal(text.substr(0, text.size() - kMapsSealSize)))
+        throw Error(ErrorKind::BadFormat, path.string() + " is damaged: its checksum does not fit its contents.",
+                    "Use a copy of the file or make the maps again.");
+}
+
 } // namespace
 
 std::string encodeMaps(const std::filesystem::path &path, const AnalysisResult &result)
@@ -479,7 +505,8 @@ std::string encodeMaps(const std::filesystem::path &path, const AnalysisResult &
     const Hdf5Scope scope;
     auto file = Hdf5File::create(path);
     writeArchive(file, result, groups);
-    return file.image();
+    std::string bytes = file.image();
+    return bytes += mapsSeal(bytes);
 }
 
 void writeMaps(const std::filesystem::path &path, const AnalysisResult &result)
@@ -489,6 +516,7 @@ void writeMaps(const std::filesystem::path &path, const AnalysisResult &result)
 
 AnalysisResult readMaps(const std::filesystem::path &path)
 {
+    checkMapsSeal(path);
     const Hdf5Scope scope;
     const auto file = Hdf5File::open(path);
     ArchiveReader reader(file, path.string());

@@ -249,7 +249,7 @@ bool loadSamples(const JsonNode &root, const std::filesystem::path &path, std::v
         for (std::string_view rest = text; !rest.empty();) {
             const auto end = std::min(rest.find('\n'), rest.size());
             const std::string place = file.filename().string() + ", line " + std::to_string(++number);
-            const auto row = parseJson(rest.substr(0, end), place);
+            const auto row = parseJsonText(rest.substr(0, end), place);
             readSampleRow(JsonNode(row, place), filled);
             rest.remove_prefix(std::min(end + 1, rest.size()));
         }
@@ -337,7 +337,7 @@ Session sessionFromJson(const JsonNode &root, const std::filesystem::path &path,
 nlohmann::json readDocument(const std::filesystem::path &path, const char *format, const char *what)
 {
     const std::string file = path.string();
-    auto document = parseJson(readTextFile(path), file);
+    auto document = parseJsonText(readTextFile(path), file);
     const bool fits = document.is_object() && document.contains("format") && document["format"] == format;
     if (!fits)
         throw Error(

@@ -119,7 +119,7 @@ void checkTaskWord(const JsonNode &node, std::initializer_list<const char *> kno
 /// A task's definition as JSON, with the name of its file for messages.
 struct TaskDefinition {
     explicit TaskDefinition(const TaskSpec &task)
-        : file("resources/tasks/" + task.id + ".json"), document(parseJson(task.definition, file))
+        : file("resources/tasks/" + task.id + ".json"), document(parseJsonText(task.definition, file))
     { }
     JsonNode root() const { return {document, file}; }
 
@@ -140,7 +140,7 @@ TaskSpec readTaskSpec(const std::filesystem::path &path)
     TaskSpec task;
     task.definition = readTextFile(path);
     const std::string file = path.string();
-    const auto document = parseJson(task.definition, file);
+    const auto document = parseJsonText(task.definition, file);
     const JsonNode root(document, file);
     task.id = root.at("id").string();
     if (task.id != path.stem().string())
@@ -210,7 +210,7 @@ std::vector<TaskRow> readTaskRows(const std::filesystem::path &path, std::int64_
         rest.remove_prefix(3);
     std::vector<TaskRow> rows;
     if (taskTrimmed(rest).starts_with('[')) {
-        auto document = parseJson(rest, file);
+        auto document = parseJsonText(rest, file);
         for (std::size_t i = 0; i < document.size() && rows.size() < wanted; ++i)
             rows.push_back({std::move(document[i]), file + ", row " + std::to_string(i + 1)});
     } else {
@@ -222,7 +222,7 @@ std::vector<TaskRow> readTaskRows(const std::filesystem::path &path, std::int64_
                 continue;
             const std::string place = file + ", line " + std::to_string(number);
             try {
-                rows.push_back({parseJson(line, place), place});
+                rows.push_back({parseJsonText(line, place), place});
             } catch (const Error &) {
                 throw Error(ErrorKind::BadFormat, place + ": the line is not valid JSON.",
                             "Each line must hold one JSON object.");

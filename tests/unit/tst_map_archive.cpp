@@ -198,11 +198,21 @@ private Q_SLOTS:
     void unusableFilesAreRefused();
     void newerVersionIsRefusedNamingBoth();
     void failedWritingLeavesTheOldFile();
-    void damagedCellsAreNoticed();
+    void damageIsNoticedBeforeHdf5ReadsTheFile_data();
+    void damageIsNoticedBeforeHdf5ReadsTheFile();
+    void damagedCellsAreNoticedWithoutTheSeal();
 
 private:
     std::filesystem::path path(const char *name = "maps ä.h5") const { return folder() / name; }
     std::filesystem::path folder() const { return m_folder->path().toStdString(); }
+    void flipByte(std::uintmax_t offset) const
+    {
+        std::fstream file(path(), std::ios::in | std::ios::out | std::ios::binary);
+        file.seekg(static_cast<std::streamoff>(offset));
+        const int byte = file.peek();
+        file.seekp(static_cast<std::streamoff>(offset));
+        file.put(static_cast<char>(byte ^ 0x55));
+    }
     std::unique_ptr<QTemporaryDir> m_folder;
 };
 
@@ -501,19 +511,38 @@ void TestMapArchive::failedWritingLeavesTheOldFile()
     QCOMPARE(std::distance(std::filesystem::directory_iterator(folder()), {}), std::ptrdiff_t(1));
 }
 
-void TestMapArchive::damagedCellsAreNoticed()
+void TestMapArchive::damageIsNoticedBeforeHdf5ReadsTheFile_data()
+{
+    QTest::addColumn<double>("place"); // share of the file
+    QTest::newRow("superblock") << 0.0005;
+    QTest::newRow("groups") << 0.02;
+    QTest::newRow("cells") << 0.5;
+    QTest::newRow("end") << 0.99;
+}
+
+void TestMapArchive::damageIsNoticedBeforeHdf5ReadsTheFile()
+{
+    QFETCH(double, place);
+    writeMaps(path(), exampleResult());
+    flipByte(static_cast<std::uintmax_t>(place * static_cast<double>(std::filesystem::file_size(path()))));
+
+    const auto error = errorOf([&] { readMaps(path()); });
+
+    QVERIFY(error.has_value());
+    QCOMPARE(int(error->kind), int(ErrorKind::BadFormat));
+    QVERIFY2(QString::fromStdString(error->message).contains(QStringLiteral("maps ä.h5 is damaged")),
+             error->message.c_str());
+}
+
+void TestMapArchive::damagedCellsAreNoticedWithoutTheSeal()
 {
     AnalysisResult result;
     result.maps.push_back(makeMap("ffn_importance", "importance", 4, 20000, {"layer", "block", "block", 0},
                                   {"channel", "channel", "channel", 0}));
     writeMaps(path(), result);
-    // The cells fill most of the file: its middle lies in a chunk, which the checksum covers.
-    std::fstream file(path(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(static_cast<std::streamoff>(std::filesystem::file_size(path()) / 2));
-    const int byte = file.peek();
-    file.seekp(file.tellg());
-    file.put(static_cast<char>(byte ^ 0x55));
-    file.close();
+    // As another program leaves the file. The cells fill most of it: its middle lies in a chunk, which has a checksum.
+    std::filesystem::resize_file(path(), std::filesystem::file_size(path()) - 1);
+    flipByte(std::filesystem::file_size(path()) / 2);
 
     const auto error = errorOf([&] { readMaps(path()); });
 
