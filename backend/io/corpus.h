@@ -15,7 +15,7 @@ struct ChatMessage {
 
 /// One sample of calibration or recovery data.
 struct CorpusSample {
-    std::string text;                  ///< plain text; empty when `messages` is used
+    std::string text; ///< plain text; empty when `messages` is used
     std::vector<ChatMessage> messages; ///< chat data; loss on assistant turns only
     bool isChat() const { return !messages.empty(); }
 };
@@ -28,10 +28,10 @@ struct Corpus {
     std::int64_t skipped = 0; ///< rows with an empty response
 };
 
-/// Reads plain text (one sample: the whole file), JSON lines or one JSON array, told apart by content. Row forms: {text}, {messages:[{role,
-/// content}]} (content may be a list of {type,value|text} parts), {conversations:[{from,value}]}, {prompt,response},
-/// {instruction,input,output}, {question,answer}. Throws Error(BadFormat) naming file, line and field; an empty file is
-/// an error.
+/// Reads plain text (one sample: the whole file), JSON lines or one JSON array, told apart by content. Row forms:
+/// {text}, {messages:[{role, content}]} (content may be a list of {type,value|text} parts),
+/// {conversations:[{from,value}]}, {prompt,response}, {instruction,input,output}, {question,answer}. Throws
+/// Error(BadFormat) naming file, line and field; an empty file is an error.
 Corpus readCorpus(const std::filesystem::path &path);
 
 /// `{"sequences": [[…], …]}` or a bare list of lists. Throws Error(BadFormat).

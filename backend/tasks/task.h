@@ -14,21 +14,21 @@ namespace secateur {
 /// One item of a generation task: a prompt (user turn) and a gold answer.
 struct TaskItem {
     std::int64_t docId = 0;
-    std::string context;              ///< log-likelihood: text before the choices; generation: user turn
+    std::string context; ///< log-likelihood: text before the choices; generation: user turn
     std::vector<std::string> choices; ///< with their leading blank; empty for generation
     std::vector<std::int64_t> choiceCharacters; ///< Unicode code points of the choice without the blank, for acc_norm
     int gold = 0;
-    std::string goldAnswer;           ///< generation
+    std::string goldAnswer; ///< generation
 };
 
 /// A task declared as data (resources/tasks/<id>.json): files, fields, prompt, metric.
 struct TaskSpec {
-    std::string id;       ///< "piqa", "gsm8k", "demo-choice", "demo-arithmetic"
-    std::string title;    ///< "PIQA"
-    std::string kind;     ///< "loglikelihood" or "generation"
-    std::string family;   ///< "classification", "generation", "reasoning"
-    std::string folder;   ///< below the data folder
-    std::string grader;   ///< generation: "gsm8k", "number", "boxed"
+    std::string id; ///< "piqa", "gsm8k", "demo-choice", "demo-arithmetic"
+    std::string title; ///< "PIQA"
+    std::string kind; ///< "loglikelihood" or "generation"
+    std::string family; ///< "classification", "generation", "reasoning"
+    std::string folder; ///< below the data folder
+    std::string grader; ///< generation: "gsm8k", "number", "boxed"
     std::vector<std::string> stopStrings;
     int maxNewTokens = 256; ///< default cap
     std::string definition; ///< the JSON text
@@ -40,7 +40,8 @@ TaskSpec findTask(const std::string &id); ///< Error(NotFound) lists the known i
 
 /// Where the rows of \a task are: \a dataFolder/<folder>/…, or resources/items for the bundled demonstration tasks.
 /// Empty when not available; \a missing says which file.
-std::filesystem::path taskRows(const TaskSpec &task, const std::filesystem::path &dataFolder, std::string *missing = nullptr);
+std::filesystem::path taskRows(const TaskSpec &task, const std::filesystem::path &dataFolder,
+                               std::string *missing = nullptr);
 
 /// Reads the rows (JSON lines, one JSON array; PIQA labels inside or in a second file). Throws Error(NotFound or
 /// BadFormat) naming file, line and field. \a limit 0 = all.
