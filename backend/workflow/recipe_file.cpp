@@ -1,5 +1,6 @@
 #include "backend/workflow/recipe_file.h"
 
+#include "backend/core/json_text.h"
 #include "backend/io/atomic_file.h"
 #include "backend/io/json_node.h"
 #include "backend/tasks/task.h"
