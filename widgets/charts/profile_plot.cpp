@@ -338,7 +338,7 @@ void ProfilePlot::paintBlockAxis(QPainter *painter, const QRect &plot, const The
     }
     const double perBlock = double(plot.width()) / blockCount();
     const double widest = small.horizontalAdvance(QString::number(blockCount())) + 16;
-    for (const auto block : cellTicks(0, blockCount(), 0, std::max(widest, 60.0) / perBlock))
+    for (const auto block : cellTicks(0, blockCount(), 0, std::max(widest, 80.0) / perBlock))
         label(static_cast<int>(block), false);
     label(blockCount() - 1, false);
     painter->setFont(normal);
@@ -401,7 +401,7 @@ void ProfilePlot::paintSeries(QPainter *painter, const QRect &plot, std::size_t 
         }
         if (index == 0 && isLocked(block)) {
             const double side = point.x() + 16 > plot.right() ? -10 : 10;
-            drawLockMark(painter, point + QPointF(side, 1), dimmed(block));
+            drawLockMark(painter, point + QPointF(side, 1), colors.text);
         }
     }
     painter->restore();

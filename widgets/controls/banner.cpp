@@ -12,9 +12,13 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 
+#include <algorithm>
+
 namespace secateur {
 
 namespace {
+
+constexpr int kBannerLineHeight = 24;
 
 const BannerColors &bannerColors(Banner::Kind kind, const ThemeColors &colors)
 {
@@ -60,9 +64,17 @@ Banner::Banner(Kind kind, QWidget *parent) : QFrame(parent), d(std::make_unique<
     d->buttons = new QHBoxLayout;
     d->buttons->setSpacing(8);
     auto *layout = new QHBoxLayout(this);
-    layout->setContentsMargins(12, 8, 8, 8);
+    layout->setContentsMargins(12, 7, 8, 7);
     layout->setSpacing(10);
-    layout->addWidget(d->icon, 0, Qt::AlignTop);
+    // The first line of the text, the icon and the buttons stand on one line, however long the text is.
+    const int drop = std::max(0, (kBannerLineHeight - fontMetrics().height()) / 2);
+    auto *icon = new QVBoxLayout;
+    icon->setContentsMargins(0, (kBannerLineHeight - 16) / 2, 0, 0);
+    icon->addWidget(d->icon);
+    icon->addStretch(1);
+    d->label->setContentsMargins(0, drop, 0, drop);
+    d->label->setAlignment(Qt::AlignLeft | Qt::AlignTop);
+    layout->addLayout(icon);
     layout->addWidget(d->label, 1);
     layout->addLayout(d->buttons);
     layout->addWidget(d->close, 0, Qt::AlignTop);
@@ -132,7 +144,7 @@ QPushButton *Banner::addButton(const QString &text, bool primary)
 {
     auto *button = new QPushButton(text);
     button->setProperty("primary", primary);
-    d->buttons->addWidget(button, 0, Qt::AlignVCenter);
+    d->buttons->addWidget(button, 0, Qt::AlignTop);
     d->buttonList << button;
     return button;
 }

@@ -225,7 +225,7 @@ void BudgetPanel::clear()
 
 void BudgetPanel::changeEvent(QEvent *event)
 {
-    if (event->type() == QEvent::PaletteChange)
+    if (event->type() == QEvent::PaletteChange && d->flops.label)
         showContext(d->context); // the link carries its colour in its text
     QWidget::changeEvent(event);
 }

@@ -10,6 +10,12 @@
 
 namespace secateur {
 
+namespace {
+
+constexpr int kEmptyTextWidth = 380;
+
+} // namespace
+
 struct EmptyState::Private {
     IconLabel *icon = nullptr;
     QLabel *title = nullptr;
@@ -30,8 +36,7 @@ EmptyState::EmptyState(QWidget *parent) : QWidget(parent), d(std::make_unique<Pr
     d->text = new QLabel;
     d->text->setAlignment(Qt::AlignCenter);
     d->text->setWordWrap(true);
-    d->text->setMinimumWidth(320);
-    d->text->setMaximumWidth(420);
+    d->text->setFixedWidth(kEmptyTextWidth);
     setSecondary(d->text);
     d->primary = new QPushButton;
     d->primary->setProperty("primary", true);
@@ -42,6 +47,11 @@ EmptyState::EmptyState(QWidget *parent) : QWidget(parent), d(std::make_unique<Pr
     buttons->addWidget(d->primary);
     buttons->addWidget(d->alternative);
     buttons->addStretch(1);
+    // Not AlignHCenter: an aligned item is not asked for the height that its wrapped text needs.
+    auto *text = new QHBoxLayout;
+    text->addStretch(1);
+    text->addWidget(d->text);
+    text->addStretch(1);
     auto *layout = new QVBoxLayout(this);
     layout->setContentsMargins(24, 24, 24, 24);
     layout->setSpacing(4);
@@ -49,7 +59,7 @@ EmptyState::EmptyState(QWidget *parent) : QWidget(parent), d(std::make_unique<Pr
     layout->addWidget(d->icon, 0, Qt::AlignHCenter);
     layout->addSpacing(4);
     layout->addWidget(d->title);
-    layout->addWidget(d->text, 0, Qt::AlignHCenter);
+    layout->addLayout(text);
     layout->addSpacing(8);
     layout->addLayout(buttons);
     layout->addStretch(3);

@@ -18,7 +18,7 @@ namespace {
 /// One part: joined to its neighbours by a shared 1-px line, accent line below when chosen.
 class SegmentButton : public QAbstractButton {
 public:
-    explicit SegmentButton(const QString &text, QWidget *parent) : QAbstractButton(parent)
+    SegmentButton(const QString &text, bool isFirst, QWidget *parent) : QAbstractButton(parent), m_isFirst(isFirst)
     {
         setText(text);
         setCheckable(true);

@@ -103,10 +103,14 @@ SelectionPanel::SelectionPanel(PruneSelection *selection, QWidget *parent)
     columns->setHighlightSections(false);
     columns->setMinimumSectionSize(24);
     columns->setSectionResizeMode(SelectionTableModel::Unit, QHeaderView::Stretch);
-    columns->setSectionResizeMode(SelectionTableModel::Score, QHeaderView::ResizeToContents);
-    columns->setSectionResizeMode(SelectionTableModel::Rank, QHeaderView::ResizeToContents);
+    columns->setSectionResizeMode(SelectionTableModel::Score, QHeaderView::Fixed);
+    columns->setSectionResizeMode(SelectionTableModel::Rank, QHeaderView::Fixed);
+    const QFontMetrics numbers(numberFont());
+    columns->resizeSection(SelectionTableModel::Score, numbers.horizontalAdvance(QStringLiteral("0.000000")) + 32);
+    columns->resizeSection(SelectionTableModel::Rank, numbers.horizontalAdvance(exactCount(99999)) + 16);
     columns->setSectionResizeMode(SelectionTableModel::Action, QHeaderView::Fixed);
-    columns->resizeSection(SelectionTableModel::Action, 32);
+    columns->resizeSection(SelectionTableModel::Action, 28);
+    columns->setTextElideMode(Qt::ElideRight);
     d->table->installEventFilter(this);
     d->table->viewport()->installEventFilter(this);
 
@@ -134,7 +138,10 @@ SelectionPanel::SelectionPanel(PruneSelection *selection, QWidget *parent)
     connect(d->invert, &QPushButton::clicked, this, &SelectionPanel::invert);
     connect(d->lock, &QPushButton::clicked, this, &SelectionPanel::toggleLock);
     connect(d->table->selectionModel(), &QItemSelectionModel::selectionChanged, this, &SelectionPanel::refresh);
-    connect(d->model, &QAbstractItemModel::modelReset, this, &SelectionPanel::refresh);
+    connect(d->model, &QAbstractItemModel::modelReset, this, [this] {
+        spanGroups();
+        refresh();
+    });
     connect(selection, &PruneSelection::configChanged, this, &SelectionPanel::refresh);
     connect(d->table, &QTableView::clicked, this, [this](const QModelIndex &index) {
         if (index.column() != SelectionTableModel::Action)
@@ -147,6 +154,7 @@ SelectionPanel::SelectionPanel(PruneSelection *selection, QWidget *parent)
         else
             d->selection->remove(units);
     });
+    spanGroups();
     refresh();
 }
 
@@ -168,6 +176,15 @@ SelectionTableModel *SelectionPanel::model() const
 QTableView *SelectionPanel::table() const
 {
     return d->table;
+}
+
+void SelectionPanel::spanGroups()
+{
+    d->table->clearSpans();
+    for (int row = 0; row < d->model->rowCount(); ++row) {
+        if (d->model->index(row, 0).data(SelectionTableModel::GroupRole).toBool())
+            d->table->setSpan(row, 0, 1, SelectionTableModel::ColumnCount);
+    }
 }
 
 void SelectionPanel::refresh()

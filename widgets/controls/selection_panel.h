@@ -36,6 +36,7 @@ private:
     struct Private;
     std::unique_ptr<Private> d;
 
+    void spanGroups();
     void refresh();
 };
 

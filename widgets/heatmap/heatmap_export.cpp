@@ -1,6 +1,5 @@
 #include "backend/core/error.h"
-#include "widgets/heatmap/heatmap_painter.h"
-#include "widgets/heatmap/heatmap_view.h"
+#include "widgets/heatmap/heatmap_view_private.h"
 #include "widgets/theme/theme.h"
 
 #include <QClipboard>
@@ -17,7 +16,8 @@ namespace secateur {
 
 namespace {
 
-constexpr int kPictureBarSpace = 96;
+constexpr int kPictureMargin = 10; // right of the plot, as in the layout
+constexpr int kPictureBarSpace = 84;
 constexpr int kPictureTitleHeight = 28;
 
 void appendFloat(QByteArray &text, float value)
@@ -35,7 +35,8 @@ void appendFloat(QByteArray &text, float value)
 
 QSize HeatmapView::pictureSize() const
 {
-    return QSize(std::max(240, plotRect().right() + kPictureBarSpace), std::max(200, height() + kPictureTitleHeight));
+    return QSize(std::max(240, plotRect().right() + 1 + kPictureMargin + kPictureBarSpace),
+                 kPictureTitleHeight + std::max(80, plotRect().bottom() + 1 + d->layout.footer));
 }
 
 void HeatmapView::paintPicture(QPainter *painter, const QRectF &target, const QString &title) const
@@ -59,7 +60,7 @@ void HeatmapView::paintPicture(QPainter *painter, const QRectF &target, const QS
     painter->drawText(QRectF(12, 6, size.width() - 24, kPictureTitleHeight - 8), Qt::AlignLeft | Qt::AlignVCenter,
                       title);
 
-    const QRect area(0, kPictureTitleHeight, size.width() - kPictureBarSpace + 10, size.height() - kPictureTitleHeight);
+    const QRect area(0, kPictureTitleHeight, size.width() - kPictureBarSpace, size.height() - kPictureTitleHeight);
     const HeatmapLayout layout = layoutHeatmap(*shown, area, font());
     const QRectF visible = visibleCells();
     const RowRuns none(static_cast<std::size_t>(shown->rows));

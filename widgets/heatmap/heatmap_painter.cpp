@@ -55,7 +55,7 @@ QRgb blendPixel(QRgb under, QRgb over, double share)
 class HatchTile {
 public:
     HatchTile(double ratio, bool rising, int thinning)
-        : m_size(std::max(2, static_cast<int>(std::lround(4 * ratio * thinning)))),
+        : m_size(std::max(2, static_cast<int>(std::lround(5 * ratio * thinning)))),
           m_coverage(static_cast<std::size_t>(m_size)),
           m_rising(rising)
     {
@@ -64,7 +64,7 @@ public:
             for (int sample = 0; sample < 8; ++sample) {
                 const double along = step + (sample + 0.5) / 8;
                 const double distance = std::min(along, m_size - along);
-                sum += std::clamp(0.75 * ratio - distance + 0.5, 0.0, 1.0);
+                sum += std::clamp(0.6 * ratio - distance + 0.5, 0.0, 1.0);
             }
             m_coverage[static_cast<std::size_t>(step)] = sum / 8;
         }
@@ -139,6 +139,7 @@ HeatmapLayout layoutHeatmap(const MetricMap &map, const QRect &area, const QFont
     const int top = 4 + stripSpace;
     const int bottom = 5 + small.height() + 3 + metrics.height() + 4;
     const int right = 10;
+    layout.footer = bottom;
     const int width = std::max(1, area.width() - left - right);
     const int height = std::max(1, area.height() - top - bottom);
     const auto rows = std::max<std::int64_t>(1, map.rows);
@@ -365,6 +366,8 @@ void paintLockMarks(QPainter *painter, const MetricMap &map, const HeatmapLayout
     painter->save();
     painter->setClipRect(layout.plot, Qt::IntersectClip);
     for (std::size_t row = 0; row < locked.size(); ++row) {
+        if (selection.locked().blocks.contains(static_cast<int>(row)))
+            continue; // the mark beside the row says it once
         for (const auto &[first, last] : locked[row]) {
             const int from = std::max(first, static_cast<int>(visible.left()));
             const int to = std::min(last, static_cast<int>(std::ceil(visible.right())));

@@ -22,6 +22,7 @@ struct HeatmapLayout {
     QRect strip; ///< block strip, as wide as the plot; empty for maps without one
     QRect rowAxis; ///< tick labels of the rows, left of the plot
     QRect columnAxis; ///< tick labels of the columns, below the plot
+    int footer = 0; ///< height of tick labels and title below the plot
     bool square = false;
 };
 /// Cosine and distance maps get square cells of whole pixels, unit maps rows of at most 29 pixels.

@@ -155,7 +155,7 @@ void HeatmapPanel::resizeEvent(QResizeEvent *)
 
 void HeatmapPanel::changeEvent(QEvent *event)
 {
-    if (event->type() == QEvent::FontChange)
+    if (event->type() == QEvent::FontChange && d->bar)
         arrange();
     QWidget::changeEvent(event);
 }

@@ -287,6 +287,10 @@ QVariant SelectionTableModel::headerData(int section, Qt::Orientation orientatio
     if (role == Qt::TextAlignmentRole)
         return section == Unit ? QVariant(Qt::AlignLeft | Qt::AlignVCenter)
                                : QVariant(Qt::AlignRight | Qt::AlignVCenter);
+    if (role == Qt::ToolTipRole && section == Score)
+        return m_scoreTitle;
+    if (role == Qt::ToolTipRole && section == Rank)
+        return tr("1 = the first to go");
     if (role != Qt::DisplayRole)
         return {};
     switch (section) {

@@ -11,26 +11,10 @@ namespace secateur {
 
 namespace {
 
-constexpr double kHatchPitch = 4.0; // logical pixels between lines, along x
-constexpr double kHatchWidth = 1.1;
+constexpr double kHatchPitch = 5.0; // logical pixels between lines along x, 3.5 across them
+constexpr double kHatchWidth = 1.0;
 
 } // namespace
-
-double hatchCoverage(int x, int y, double ratio)
-{
-    // Sixteen samples per pixel; the lines run from bottom left to top right.
-    const double pitch = kHatchPitch * ratio;
-    const double half = kHatchWidth * ratio * 0.5 * std::sqrt(2.0);
-    int inside = 0;
-    for (int sampleY = 0; sampleY < 4; ++sampleY) {
-        for (int sampleX = 0; sampleX < 4; ++sampleX) {
-            const double along = x + y + (sampleX + sampleY) * 0.25 + 0.25;
-            const double distance = std::abs(along - pitch * std::round(along / pitch));
-            inside += distance <= half;
-        }
-    }
-    return inside / 16.0;
-}
 
 void drawHatched(QPainter *painter, const QRectF &rect, const ThemeColors &colors, const QColor &border)
 {
@@ -40,7 +24,7 @@ void drawHatched(QPainter *painter, const QRectF &rect, const ThemeColors &color
     painter->fillRect(rect, base);
     painter->setClipRect(rect, Qt::IntersectClip);
     painter->setRenderHint(QPainter::Antialiasing, true);
-    painter->setPen(QPen(colors.hatch, kHatchWidth, Qt::SolidLine, Qt::FlatCap));
+    painter->setPen(QPen(colors.hatch, kHatchWidth, Qt::SolidLine, Qt::SquareCap));
     const double sum = std::floor((rect.left() + rect.top()) / kHatchPitch) * kHatchPitch;
     for (double offset = sum; offset <= rect.right() + rect.bottom(); offset += kHatchPitch)
         painter->drawLine(QPointF(offset - rect.bottom(), rect.bottom()), QPointF(offset - rect.top(), rect.top()));

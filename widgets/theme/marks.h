@@ -1,7 +1,6 @@
 #pragma once
 
 #include <QColor>
-#include <QPixmap>
 #include <QRectF>
 
 class QPainter;
@@ -10,8 +9,6 @@ namespace secateur {
 
 struct ThemeColors;
 
-/// Share of a pixel at (\a x, \a y) that 45° hatch lines cover, 0…1; \a ratio is device pixels per logical pixel.
-double hatchCoverage(int x, int y, double ratio);
 /// "Selected for removal": base at 72 %, hatch lines over it, clipped to \a rect; \a border is drawn when valid.
 void drawHatched(QPainter *painter, const QRectF &rect, const ThemeColors &colors, const QColor &border = {});
 /// A closed lock of about 8 × 9 pixels, centred.

@@ -25,6 +25,8 @@ namespace {
 constexpr int kFieldHeight = 24;
 constexpr int kRowHeight = 24;
 constexpr int kScrollBarExtent = 12;
+constexpr int kToolButtonPadding = 6;
+constexpr int kHeaderPadding = 4; // with the style's own margin, that of a cell
 
 bool isPrimaryButton(const QWidget *widget)
 {
@@ -87,6 +89,7 @@ int SecateurStyle::pixelMetric(PixelMetric metric, const QStyleOption *option, c
     case PM_DefaultFrameWidth:
         return 1;
     case PM_SmallIconSize:
+        return widget && widget->inherits("QDockWidgetTitleButton") ? 12 : 16;
     case PM_ToolBarIconSize:
     case PM_ButtonIconSize:
     case PM_TabBarIconSize:
@@ -132,6 +135,7 @@ int SecateurStyle::pixelMetric(PixelMetric metric, const QStyleOption *option, c
     case PM_ToolTipLabelFrameWidth:
         return 6;
     case PM_FocusFrameHMargin:
+        return qobject_cast<const QAbstractItemView *>(widget) ? 7 : 2; // with one more, the padding of a cell
     case PM_FocusFrameVMargin:
         return 2;
     default:
@@ -168,14 +172,20 @@ QSize SecateurStyle::sizeFromContents(ContentsType type, const QStyleOption *opt
         if (isPrimaryButton(widget))
             result.rwidth() += 8; // the label is drawn in weight 600
         break;
-    case CT_LineEdit:
     case CT_ComboBox:
+        result.setWidth(std::max(result.width(), size.width() + 40));
+        result.setHeight(std::max(kFieldHeight, size.height() + 4));
+        break;
+    case CT_LineEdit:
     case CT_SpinBox:
         result.setHeight(std::max(kFieldHeight, size.height() + 4));
         break;
     case CT_ToolButton:
         if (widget && qobject_cast<QToolBar *>(widget->parentWidget()))
-            result = QSize(result.width() + 8, std::max(28, result.height()));
+            result.setHeight(std::max(28, result.height()));
+        if (const auto *button = qstyleoption_cast<const QStyleOptionToolButton *>(option);
+            button && button->toolButtonStyle == Qt::ToolButtonTextBesideIcon && !button->icon.isNull())
+            result.rwidth() += 2 * kToolButtonPadding;
         break;
     case CT_TabBarTab:
         result.setHeight(32);
@@ -445,6 +455,15 @@ void SecateurStyle::drawControl(ControlElement element, const QStyleOption *opti
         painter->restore();
         return;
     }
+    case CE_ToolButtonLabel: {
+        const auto *button = qstyleoption_cast<const QStyleOptionToolButton *>(option);
+        if (!button || button->toolButtonStyle != Qt::ToolButtonTextBesideIcon || button->icon.isNull())
+            break;
+        QStyleOptionToolButton copy = *button;
+        copy.rect.adjust(kToolButtonPadding, 0, -kToolButtonPadding / 2, 0);
+        QProxyStyle::drawControl(element, &copy, painter, widget);
+        return;
+    }
     case CE_TabBarTabShape: {
         const auto *tab = qstyleoption_cast<const QStyleOptionTab *>(option);
         if (!tab || (tab->shape != QTabBar::RoundedNorth && tab->shape != QTabBar::TriangularNorth))
@@ -469,6 +488,7 @@ void SecateurStyle::drawControl(ControlElement element, const QStyleOption *opti
         if (tab->state & State_Enabled)
             copy.palette.setColor(QPalette::WindowText, selected ? colors.text : colors.secondaryText);
         copy.state &= ~State_HasFocus;
+        copy.rect.adjust(-6, 0, 6, 0); // weight 600 is wider than what the tab was measured with
         painter->save();
         QFont font = painter->font();
         font.setWeight(selected ? QFont::DemiBold : QFont::Normal);
@@ -499,6 +519,8 @@ void SecateurStyle::drawControl(ControlElement element, const QStyleOption *opti
         else
             static_cast<QStyleOptionHeader &>(copy) = *header;
         copy.palette.setColor(QPalette::ButtonText, colors.secondaryText);
+        if (copy.orientation == Qt::Horizontal)
+            copy.rect.adjust(kHeaderPadding, 0, -kHeaderPadding, 0); // as far in as the cells below
         // Fusion makes the headers of selected columns bold; here a header says what is below, not what is chosen.
         copy.state &= ~State_On;
         QProxyStyle::drawControl(element, &copy, painter, widget);
