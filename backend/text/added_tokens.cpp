@@ -127,11 +127,10 @@ std::vector<AddedTokenSegment> AddedTokenMatcher::split(std::string_view text) c
                 break;
             end += step.length;
         }
-        begin = std::max(begin, from);
         if (begin > from)
             segments.push_back({text.substr(from, begin - from), -1});
         segments.push_back({text.substr(begin, std::max(begin, end) - begin), token.id});
-        from = std::max(from, end);
+        from = end; // a token found inside blanks that one before took along counts all the same
     }
     if (from < text.size())
         segments.push_back({text.substr(from), -1});

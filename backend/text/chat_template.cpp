@@ -18,10 +18,17 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kLongestMessage = 300; // names in a template can be of any length
+
 std::string templateSentence(const jinja::Failure &failure)
 {
-    return "The chat template fails in line " + std::to_string(failure.line) + ": " + failure.message
-        + (failure.message.ends_with('.') ? "" : ".");
+    std::string message = failure.message;
+    if (message.size() > kLongestMessage) {
+        message.resize(settledUtf8Length(std::string_view(message).substr(0, kLongestMessage)));
+        message += "…";
+    }
+    return "The chat template fails in line " + std::to_string(failure.line) + ": " + message
+        + (message.ends_with('.') ? "" : ".");
 }
 
 std::string readTemplateText(const std::filesystem::path &path)

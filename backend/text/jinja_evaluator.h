@@ -13,7 +13,7 @@ namespace secateur::jinja {
 
 /// What one rendering may use before it is stopped.
 struct Limits {
-    std::size_t steps = 8'000'000; ///< nodes evaluated and, at a lower price, bytes and items made
+    std::size_t steps = 4'000'000; ///< nodes evaluated and, at a lower price, bytes and items made
     std::size_t output = 64 * 1024 * 1024; ///< bytes of the result and of any one string
     int depth = 600; ///< nodes inside nodes, through macros
 };

@@ -252,6 +252,16 @@ std::size_t readConversion(std::string_view format, std::size_t at, Conversion &
     return at + 1;
 }
 
+std::int64_t wholeNumber(const Value &value)
+{
+    if (!value.isFloat())
+        return value.integer();
+    constexpr double limit = 9.2e18;
+    if (!(std::fabs(value.number()) < limit))
+        failOverflow();
+    return static_cast<std::int64_t>(value.number());
+}
+
 std::string digitsOf(const Value &value, const Conversion &conversion)
 {
     std::array<char, 512> buffer{};
@@ -263,7 +273,7 @@ std::string digitsOf(const Value &value, const Conversion &conversion)
     case 'x':
     case 'X':
     case 'o': {
-        const std::int64_t whole = value.isFloat() ? static_cast<std::int64_t>(value.number()) : value.integer();
+        const std::int64_t whole = wholeNumber(value);
         const int base = conversion.letter == 'o' ? 8 : conversion.letter == 'x' || conversion.letter == 'X' ? 16 : 10;
         std::string digits(buffer.data(), std::to_chars(buffer.data(), end, whole, base).ptr);
         return conversion.letter == 'X' ? upperText(digits) : digits;

@@ -32,6 +32,8 @@ public:
           m_idLimit(m_model.idLimit())
     {
         std::vector<AddedToken> &added = definition.addedTokens;
+        for (AddedToken &token : added) // a token that the model knows keeps the model's id, whatever the list says
+            token.id = m_model.id(token.content).value_or(token.id);
         m_rawMatcher = AddedTokenMatcher(addedTokensWhere(added, false));
         std::vector<AddedToken> normalized = addedTokensWhere(added, true);
         if (!m_normalizer.isEmpty()) {
@@ -176,10 +178,13 @@ std::string StreamingDecoder::push(std::int32_t id)
 {
     std::string bytes = m_tokenizer->tokenBytes(id);
     if (!m_started) {
-        // Some decoders drop a blank at the start of the whole text; ask how this one treats the first token.
+        // Some decoders drop blanks at the start of the whole text; ask how this one treats the first token.
         m_started = true;
-        if (bytes.starts_with(' ') && m_tokenizer->decode({&id, 1}) == bytes.substr(1))
-            bytes.erase(0, 1);
+        if (bytes.starts_with(' ')) {
+            const std::string first = m_tokenizer->decode({&id, 1});
+            if (bytes.ends_with(first))
+                bytes = first;
+        }
     }
     m_pending += bytes;
     const std::size_t settled = settledUtf8Length(m_pending);

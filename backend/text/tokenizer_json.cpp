@@ -199,9 +199,12 @@ private:
 
     void readAddedTokens(const json &root, TokenizerDefinition &definition) const
     {
-        if (!optional(root, "added_tokens"))
+        const json *found = optional(root, "added_tokens");
+        if (!found)
             return;
-        const json &tokens = list(root, "added_tokens", "added_tokens");
+        const json &tokens = *found;
+        if (!tokens.is_array())
+            bad("added_tokens", "a list");
         for (std::size_t i = 0; i < tokens.size(); ++i) {
             const std::string field = at("added_tokens", i);
             AddedToken token = addedToken(tokens[i], field);
