@@ -57,6 +57,12 @@ GgufJson ggufSplitThenBytes(const char *expression)
     return {{"type", "Sequence"}, {"pretokenizers", GgufJson::array({split, ggufByteLevel(false)})}};
 }
 
+/// Texts in the file are bytes of anybody's making: what is no UTF-8 is replaced rather than the model refused.
+std::string ggufJsonText(const GgufJson &json, int indent = -1)
+{
+    return json.dump(indent, ' ', false, GgufJson::error_handler_t::replace);
+}
+
 class GgufTokenizerReader {
 public:
     explicit GgufTokenizerReader(const GgufFile &file)
@@ -64,7 +70,7 @@ public:
     { }
 
     bool hasTokenizer() const { return m_tokens && !m_tokens->empty(); }
-    GgufJson tokenizer();
+    std::string tokenizer();
     GgufJson tokenizerConfig() const;
     GgufJson generationConfig() const;
 
@@ -92,8 +98,8 @@ private:
     }
 
     void readVocabulary();
-    GgufJson byteLevelModel(GgufJson &json) const;
-    GgufJson sentencePieceModel(GgufJson &json) const;
+    GgufJson byteLevelModel(GgufJson &json);
+    GgufJson sentencePieceModel(GgufJson &json);
     GgufJson addedTokens() const;
     GgufJson postProcessor(bool addBos, bool addEos) const;
 
@@ -102,6 +108,7 @@ private:
     const std::vector<std::string> *m_tokens;
     const std::vector<std::int64_t> *m_types = nullptr;
     std::unordered_map<std::string, std::size_t> m_ids;
+    std::vector<std::pair<std::string, std::string>> m_merges;
     bool m_addBos = false;
 };
 
@@ -116,7 +123,7 @@ void GgufTokenizerReader::readVocabulary()
         m_ids.emplace((*m_tokens)[id], id); // of two equal texts the first counts
 }
 
-GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json) const
+GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json)
 {
     const std::string pre = m_file.string("tokenizer.ggml.pre").value_or("default");
     const auto cut = std::find_if(std::begin(kGgufCuts), std::end(kGgufCuts),
@@ -139,12 +146,11 @@ GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json) const
     const auto *merges = m_file.strings("tokenizer.ggml.merges");
     if (!merges)
         fail("tokenizer.ggml.merges is missing");
-    GgufJson pairs = GgufJson::array();
     for (const std::string &merge : *merges) {
         const auto blank = merge.find(' ', 1);
         if (blank == std::string::npos || blank + 1 >= merge.size())
             fail("tokenizer.ggml.merges holds \"" + merge + "\", which is no pair");
-        pairs.push_back(GgufJson::array({merge.substr(0, blank), merge.substr(blank + 1)}));
+        m_merges.emplace_back(merge.substr(0, blank), merge.substr(blank + 1));
     }
     GgufJson model = {{"type", "BPE"},
                       {"dropout", nullptr},
@@ -154,12 +160,11 @@ GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json) const
                       {"fuse_unk", false},
                       {"byte_fallback", false},
                       {"ignore_merges", cut->wholeWords}};
-    model["merges"] = std::move(pairs);
     return model;
 }
 
 /// SentencePiece BPE has scores instead of merges: joining two pieces is as urgent as the score of the result.
-GgufJson GgufTokenizerReader::sentencePieceModel(GgufJson &json) const
+GgufJson GgufTokenizerReader::sentencePieceModel(GgufJson &json)
 {
     const auto *scores = m_file.numbers("tokenizer.ggml.scores");
     if (!scores || scores->size() != m_tokens->size())
@@ -200,9 +205,8 @@ GgufJson GgufTokenizerReader::sentencePieceModel(GgufJson &json) const
         const double scoreA = (*scores)[a.result], scoreB = (*scores)[b.result];
         return scoreA != scoreB ? scoreA > scoreB : std::tie(a.left, a.right) < std::tie(b.left, b.right);
     });
-    GgufJson pairs = GgufJson::array();
     for (const Merge &merge : merges)
-        pairs.push_back(GgufJson::array({(*m_tokens)[merge.left], (*m_tokens)[merge.right]}));
+        m_merges.emplace_back((*m_tokens)[merge.left], (*m_tokens)[merge.right]);
     const auto unknown = tokenId("unknown");
     GgufJson model = {{"type", "BPE"},
                       {"dropout", nullptr},
@@ -212,7 +216,6 @@ GgufJson GgufTokenizerReader::sentencePieceModel(GgufJson &json) const
                       {"fuse_unk", true},
                       {"byte_fallback", true},
                       {"ignore_merges", false}};
-    model["merges"] = std::move(pairs);
     return model;
 }
 
@@ -260,7 +263,7 @@ GgufJson GgufTokenizerReader::postProcessor(bool addBos, bool addEos) const
     return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
 }
 
-GgufJson GgufTokenizerReader::tokenizer()
+std::string GgufTokenizerReader::tokenizer()
 {
     readVocabulary();
     const std::string kind = m_file.string("tokenizer.ggml.model").value_or("");
@@ -281,17 +284,26 @@ GgufJson GgufTokenizerReader::tokenizer()
         unsupported("tokenizer.ggml.model is \"" + kind + "\"; known are gpt2 and llama");
     }
     json["post_processor"] = postProcessor(m_addBos, flag("add_eos_token", false));
-    // An ordered object looks keys up one by one; the plain one does not, and the order of a vocabulary says nothing.
-    nlohmann::json vocabulary = nlohmann::json::object();
-    for (const auto &[text, id] : m_ids)
-        vocabulary[text] = id;
-    GgufJson merges = std::move(model["merges"]);
-    model.erase("merges");
-    model["vocab"] = nullptr;
-    model["merges"] = std::move(merges);
-    model["vocab"] = std::move(vocabulary);
-    json["model"] = std::move(model);
-    return json;
+    // Vocabulary and merges are written as text: trees of a hundred thousand values would take most of a second.
+    std::string text = ggufJsonText(json);
+    text.pop_back();
+    text += ",\"model\":" + ggufJsonText(model);
+    text.pop_back();
+    text += ",\"vocab\":{";
+    bool first = true;
+    for (std::size_t id = 0; id < m_tokens->size(); ++id) {
+        if (m_ids.at((*m_tokens)[id]) != id)
+            continue;
+        text += (first ? "" : ",") + ggufJsonText((*m_tokens)[id]) + ":" + std::to_string(id);
+        first = false;
+    }
+    text += "},\"merges\":[";
+    first = true;
+    for (const auto &[left, right] : m_merges) {
+        text += (first ? "[" : ",[") + ggufJsonText(left) + "," + ggufJsonText(right) + "]";
+        first = false;
+    }
+    return text + "]}}\n";
 }
 
 GgufJson GgufTokenizerReader::tokenizerConfig() const
@@ -342,13 +354,10 @@ std::vector<CompanionFile> ggufCompanions(const GgufFile &file)
     GgufTokenizerReader reader(file);
     if (!reader.hasTokenizer())
         return {};
-    // Texts in the file are bytes of anybody's making: replace what is no UTF-8 rather than refuse the model.
-    const auto text
-        = [](const GgufJson &json) { return json.dump(2, ' ', false, GgufJson::error_handler_t::replace) + "\n"; };
-    const GgufJson tokenizer = reader.tokenizer();
-    return {{"tokenizer.json", text(tokenizer)},
-            {"tokenizer_config.json", text(reader.tokenizerConfig())},
-            {"generation_config.json", text(reader.generationConfig())}};
+    std::string tokenizer = reader.tokenizer();
+    return {{"tokenizer.json", std::move(tokenizer)},
+            {"tokenizer_config.json", ggufJsonText(reader.tokenizerConfig(), 2) + "\n"},
+            {"generation_config.json", ggufJsonText(reader.generationConfig(), 2) + "\n"}};
 }
 
 } // namespace secateur
