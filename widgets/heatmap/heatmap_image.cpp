@@ -11,25 +11,13 @@ namespace {
 
 constexpr float kNoValue = std::numeric_limits<float>::quiet_NaN();
 
-/// fmin and fmax take the number when the other is NaN.
+/// The number when the other is NaN. Comparisons instead of fmin and fmax, which are library calls: this is the inner
+/// loop of every repaint.
 MapPyramid::Pair widened(MapPyramid::Pair pair, MapPyramid::Pair other)
 {
-    return {std::fmin(pair.low, other.low), std::fmax(pair.high, other.high)};
-}
-
-/// First and last + 1 cell under pixel \a pixel; (0, 0) outside of [0, limit).
-std::pair<std::int64_t, std::int64_t> cellsUnderPixel(int pixel, double origin, double cellsPerPixel,
-                                                      std::int64_t limit)
-{
-    if (cellsPerPixel <= 1) {
-        // Nearest cell of the pixel's centre.
-        const auto cell = static_cast<std::int64_t>(std::floor(origin + (pixel + 0.5) * cellsPerPixel));
-        return cell < 0 || cell >= limit ? std::pair<std::int64_t, std::int64_t>{0, 0} : std::pair{cell, cell + 1};
-    }
-    // Neighbouring pixels share no cell and leave none out.
-    const auto first = static_cast<std::int64_t>(std::floor(origin + pixel * cellsPerPixel + 1e-9));
-    const auto last = static_cast<std::int64_t>(std::floor(origin + (pixel + 1) * cellsPerPixel + 1e-9));
-    return {std::clamp<std::int64_t>(first, 0, limit), std::clamp<std::int64_t>(last, 0, limit)};
+    const bool isEmpty = pair.low != pair.low;
+    return {isEmpty || other.low < pair.low ? other.low : pair.low,
+            isEmpty || other.high > pair.high ? other.high : pair.high};
 }
 
 } // namespace
@@ -94,18 +82,15 @@ MapPyramid::Pair MapPyramid::extremes(std::int64_t row, std::int64_t first, std:
     return result;
 }
 
-PixelSpan pixelSpan(double origin, double count, int pixels, std::int64_t cell)
+CellSpan cellsUnderPixel(int pixel, double origin, double cellsPerPixel, std::int64_t limit)
 {
-    const double perCell = pixels / count;
-    // A pixel belongs to the cell under its centre, the same rule as in cellsUnderPixel().
-    const auto edge = [&](double at) { return static_cast<int>(std::ceil((at - origin) * perCell - 0.5)); };
-    PixelSpan span{edge(static_cast<double>(cell)), edge(static_cast<double>(cell + 1))};
-    if (span.last <= span.first) // narrower than a pixel: the pixel that pools it
-        span.first = static_cast<int>(std::floor((static_cast<double>(cell) + 0.5 - origin) * perCell)),
-        span.last = span.first + 1;
-    span.first = std::clamp(span.first, 0, pixels);
-    span.last = std::clamp(span.last, 0, pixels);
-    return span;
+    if (cellsPerPixel <= 1) {
+        const auto cell = static_cast<std::int64_t>(std::floor(origin + (pixel + 0.5) * cellsPerPixel));
+        return cell < 0 || cell >= limit ? CellSpan{0, 0} : CellSpan{cell, cell + 1};
+    }
+    const auto first = static_cast<std::int64_t>(std::floor(origin + pixel * cellsPerPixel + 1e-9));
+    const auto last = static_cast<std::int64_t>(std::floor(origin + (pixel + 1) * cellsPerPixel + 1e-9));
+    return {std::clamp<std::int64_t>(first, 0, limit), std::clamp<std::int64_t>(last, 0, limit)};
 }
 
 QImage heatmapImage(const MapPyramid &pyramid, const ColorScale &scale, const HeatmapImageRequest &request)
@@ -122,21 +107,21 @@ QImage heatmapImage(const MapPyramid &pyramid, const ColorScale &scale, const He
     const double columnsPerPixel = request.source.width() / width;
     const double rowsPerPixel = request.source.height() / height;
 
-    std::vector<std::pair<std::int64_t, std::int64_t>> columns(static_cast<std::size_t>(width));
+    std::vector<CellSpan> columns(static_cast<std::size_t>(width));
     for (int x = 0; x < width; ++x)
         columns[static_cast<std::size_t>(x)] = cellsUnderPixel(x, request.source.left(), columnsPerPixel, map.columns);
     const float center = scale.position(request.center);
 
-    std::pair<std::int64_t, std::int64_t> previous{-1, -1};
+    CellSpan previous{-1, -1};
     for (int y = 0; y < height; ++y) {
         auto *line = reinterpret_cast<QRgb *>(image.scanLine(y));
-        const auto rows = cellsUnderPixel(y, request.source.top(), rowsPerPixel, map.rows);
+        const CellSpan rows = cellsUnderPixel(y, request.source.top(), rowsPerPixel, map.rows);
         if (rows == previous) {
             std::memcpy(line, image.constScanLine(y - 1), static_cast<std::size_t>(width) * sizeof(QRgb));
             continue;
         }
         previous = rows;
-        if (rows.first == rows.second)
+        if (rows.first == rows.last)
             continue;
         for (int x = 0; x < width; ++x) {
             const auto [first, last] = columns[static_cast<std::size_t>(x)];
@@ -148,10 +133,10 @@ QImage heatmapImage(const MapPyramid &pyramid, const ColorScale &scale, const He
             }
             MapPyramid::Pair pair{kNoValue, kNoValue};
             if (last == first + 1) {
-                for (std::int64_t row = rows.first; row < rows.second; ++row)
+                for (std::int64_t row = rows.first; row < rows.last; ++row)
                     pair = widened(pair, {map.at(row, first), map.at(row, first)});
             } else {
-                for (std::int64_t row = rows.first; row < rows.second; ++row)
+                for (std::int64_t row = rows.first; row < rows.last; ++row)
                     pair = widened(pair, pyramid.extremes(row, first, last));
             }
             const float low = scale.position(pair.low);

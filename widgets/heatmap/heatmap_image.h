@@ -46,10 +46,13 @@ struct HeatmapImageRequest {
 /// scale), so isolated extremes stay visible. NaN and places outside of the map stay transparent.
 QImage heatmapImage(const MapPyramid &pyramid, const ColorScale &scale, const HeatmapImageRequest &request);
 
-/// Edges of the device pixels that cell \a cell covers when cells [origin, origin + count) fill \a pixels.
-struct PixelSpan {
-    int first, last;
+/// Cells [first, last) that device pixel \a pixel shows, when \a cellsPerPixel cells fall on each and the first pixel
+/// begins at cell \a origin; empty outside of [0, limit). Pixels share no cell and leave none out when there are more
+/// cells than pixels; otherwise a pixel shows the cell under its centre.
+struct CellSpan {
+    std::int64_t first, last;
+    bool operator==(const CellSpan &) const = default;
 };
-PixelSpan pixelSpan(double origin, double count, int pixels, std::int64_t cell);
+CellSpan cellsUnderPixel(int pixel, double origin, double cellsPerPixel, std::int64_t limit);
 
 } // namespace secateur

@@ -81,42 +81,54 @@ private:
     bool m_rising;
 };
 
-/// Calls \a paint(QRect) for the device rectangles of all runs that are in sight, neighbouring pixels joined.
-template <typename Paint> void forEachRunRectangle(const RowRuns &runs, const HeatmapImageRequest &request, Paint paint)
+/// Calls \a paint(QRect) for the device rectangles of all runs that are in sight, neighbouring pixels joined. Walks
+/// pixels, not runs, so that a hundred thousand striped channels cost no more than one block.
+template <typename Paint>
+void forEachRunRectangle(const RowRuns &runs, const HeatmapImageRequest &request, std::int64_t columnCount, Paint paint)
 {
     const int width = request.size.width();
     const int height = request.size.height();
-    const QRectF &source = request.source;
-    const auto lastRow = std::min<std::int64_t>(static_cast<std::int64_t>(runs.size()),
-                                                static_cast<std::int64_t>(std::ceil(source.bottom())));
-    for (std::int64_t row = std::max<std::int64_t>(0, static_cast<std::int64_t>(source.top())); row < lastRow; ++row) {
-        const auto &ofRow = runs[static_cast<std::size_t>(row)];
-        if (ofRow.empty())
-            continue;
-        const PixelSpan vertical = pixelSpan(source.top(), source.height(), height, row);
-        if (vertical.first >= vertical.last)
-            continue;
-        auto run = std::partition_point(ofRow.begin(), ofRow.end(), [&](const std::pair<int, int> &candidate) {
-            return candidate.second <= source.left();
-        });
-        int left = -1;
-        int right = -1;
-        const auto flush = [&] {
-            if (right > left)
-                paint(QRect(left, vertical.first, right - left, vertical.last - vertical.first));
-        };
-        for (; run != ofRow.end() && run->first < source.right(); ++run) {
-            const int first = pixelSpan(source.left(), source.width(), width, run->first).first;
-            const int last = pixelSpan(source.left(), source.width(), width, run->second - 1).last;
-            if (left >= 0 && first <= right) {
-                right = std::max(right, last);
-                continue;
+    if (std::all_of(runs.begin(), runs.end(), [](const auto &ofRow) { return ofRow.empty(); }))
+        return;
+    std::vector<CellSpan> columns(static_cast<std::size_t>(width));
+    for (int x = 0; x < width; ++x)
+        columns[static_cast<std::size_t>(x)]
+            = cellsUnderPixel(x, request.source.left(), request.source.width() / width, columnCount);
+    const auto rowsAt = [&](int y) {
+        return cellsUnderPixel(y, request.source.top(), request.source.height() / height,
+                               static_cast<std::int64_t>(runs.size()));
+    };
+    std::vector<char> covered(static_cast<std::size_t>(width));
+    for (int top = 0, bottom = 0; top < height; top = bottom) {
+        const CellSpan rows = rowsAt(top);
+        for (bottom = top + 1; bottom < height && rowsAt(bottom) == rows; ++bottom) { }
+        std::fill(covered.begin(), covered.end(), char(0));
+        bool any = false;
+        for (std::int64_t row = rows.first; row < rows.last; ++row) {
+            const auto &ofRow = runs[static_cast<std::size_t>(row)];
+            auto run = std::partition_point(ofRow.begin(), ofRow.end(), [&](const std::pair<int, int> &candidate) {
+                return candidate.second <= columns.front().first;
+            });
+            for (std::size_t x = 0; x < columns.size(); ++x) {
+                while (run != ofRow.end() && run->second <= columns[x].first)
+                    ++run;
+                if (run == ofRow.end())
+                    break;
+                if (run->first < columns[x].last)
+                    covered[x] = any = true;
             }
-            flush();
-            left = first;
-            right = last;
         }
-        flush();
+        if (!any)
+            continue;
+        for (int left = 0; left < width; ++left) {
+            if (!covered[static_cast<std::size_t>(left)])
+                continue;
+            int right = left;
+            while (right < width && covered[static_cast<std::size_t>(right)])
+                ++right;
+            paint(QRect(left, top, right - left, bottom - top));
+            left = right;
+        }
     }
 }
 
@@ -226,12 +238,13 @@ QImage composeCells(const MapPyramid &pyramid, const ColorScale &scale, const He
         return image;
     const double cellWidth = request.size.width() / request.source.width();
     const double cellHeight = request.size.height() / request.source.height();
+    const std::int64_t columnCount = pyramid.map() ? pyramid.map()->columns : 0;
     const bool largeCells = std::min(cellWidth, cellHeight) >= 7 * ratio;
 
     const HatchTile dense(ratio, true, 1);
     const QRgb base = colors.base.rgb();
     const QRgb hatch = colors.hatch.rgb();
-    forEachRunRectangle(selected, request, [&](const QRect &rect) {
+    forEachRunRectangle(selected, request, columnCount, [&](const QRect &rect) {
         const int frame = largeCells ? std::max(1, static_cast<int>(ratio)) : 0;
         for (int y = rect.top(); y <= rect.bottom(); ++y) {
             auto *line = reinterpret_cast<QRgb *>(image.scanLine(y));
@@ -247,7 +260,7 @@ QImage composeCells(const MapPyramid &pyramid, const ColorScale &scale, const He
     if (!largeCells) {
         // Too small for lock marks: sparse lines that fall the other way.
         const HatchTile sparse(ratio, false, 2);
-        forEachRunRectangle(locked, request, [&](const QRect &rect) {
+        forEachRunRectangle(locked, request, columnCount, [&](const QRect &rect) {
             for (int y = rect.top(); y <= rect.bottom(); ++y) {
                 auto *line = reinterpret_cast<QRgb *>(image.scanLine(y));
                 for (int x = rect.left(); x <= rect.right(); ++x)
