@@ -1,6 +1,7 @@
 #include "app/cli/inputs.h"
 
 #include "backend/core/error.h"
+#include "backend/core/json_text.h"
 #include "backend/io/atomic_file.h"
 #include "backend/io/json_node.h"
 
