@@ -19,7 +19,6 @@ OverlayChartView::OverlayChartView(QChart *chart, QWidget *parent) : QChartView(
     setViewportUpdateMode(QGraphicsView::FullViewportUpdate); // the overlay lies outside the scene
     setMinimumSize(160, 120);
     // The overlay draws over the whole plot, so a partial update would leave parts of the last one behind.
-    setViewportUpdateMode(QGraphicsView::FullViewportUpdate);
 }
 
 void OverlayChartView::drawForeground(QPainter *painter, const QRectF &rect)
