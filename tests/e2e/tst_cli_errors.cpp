@@ -95,7 +95,7 @@ void TestCliErrors::badInputIsOneSentenceAndLeavesNothing_data()
     QTest::newRow("absurd header length") << 3 << logits << QStringList{"model.safetensors", "header"};
     QTest::newRow("unknown dtype") << 4 << QStringList{"inspect", "@model"} << QStringList{"model.safetensors", "F7"};
     QTest::newRow("shape overflow") << 5 << QStringList{"inspect", "@model/model.safetensors"}
-                                    << QStringList{"model.safetensors", "'w'"};
+                                    << QStringList{"model.safetensors", "\"w\""};
     QTest::newRow("missing tokenizer") << 6 << QStringList{"tokenize", "@model", "hello"} << QStringList{"tokenizer"};
     QTest::newRow("missing tokenizer, text needed") << 6 << analyze << QStringList{"tokenizer"};
     QTest::newRow("broken template") << 7 << QStringList{"template", "@model", "--messages", "@messages.json"}
@@ -111,7 +111,7 @@ void TestCliErrors::badInputIsOneSentenceAndLeavesNothing_data()
                                    << QStringList{"session.json", "9.0.0"};
     QTest::newRow("session without version")
         << 12 << QStringList{"export", "@session.json", "--table", "md"} << QStringList{"session.json"};
-    QTest::newRow("config without layers") << 13 << logits << QStringList{"config.json", "num_hidden_layers"};
+    QTest::newRow("config without sizes") << 13 << logits << QStringList{"config.json", "vocab_size"};
     QTest::newRow("unknown family") << 14 << logits << QStringList{"mamba"};
     QTest::newRow("pickled weights") << 15 << logits << QStringList{"pytorch_model.bin"};
     QTest::newRow("id beyond the vocabulary") << 16 << logits << QStringList{"9999"};
@@ -131,7 +131,7 @@ void TestCliErrors::badInputIsOneSentenceAndLeavesNothing_data()
     QTest::newRow("unknown device") << 0 << (logits + QStringList{"--device", "abacus"}) << QStringList{"abacus"};
     QTest::newRow("unknown dtype asked") << 0 << (logits + QStringList{"--dtype", "f7"}) << QStringList{"f7"};
     QTest::newRow("no adapter there") << 0 << (logits + QStringList{"--adapter", "@nowhere"}) << QStringList{"nowhere"};
-    QTest::newRow("broken recipe") << 19 << QStringList{"run", "@recipe.json"} << QStringList{"recipe.json", "line 2"};
+    QTest::newRow("broken recipe") << 19 << QStringList{"run", "@recipe.json"} << QStringList{"recipe.json", "byte 12"};
     QTest::newRow("unknown recovery kind") << 0 << (recover + QStringList{"--kind", "magic"}) << QStringList{"magic"};
     QTest::newRow("folder missing for the output")
         << 0 << QStringList{"logits", "@model", "--ids", "@ids.json", "--out", "@no/such/o.safetensors"}

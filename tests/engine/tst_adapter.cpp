@@ -326,7 +326,7 @@ void TestAdapter::damagedConfigurationsAreRefused_data()
 {
     QTest::addColumn<QByteArray>("text");
     QTest::addColumn<QByteArray>("named");
-    const auto with = [](const char *entry) {
+    const auto with = [](const char *entry) -> QByteArray {
         return QByteArray(R"({"peft_type": "LORA", "target_modules": ["q_proj"], )") + entry + "}";
     };
     QTest::newRow("empty") << QByteArray() << QByteArray("JSON");

@@ -91,7 +91,7 @@ void TestResultViews::evaluationGridShowsAccuracyWithItsInterval()
     QCOMPARE(model.columnCount(), 3);
     QCOMPARE(model.index(0, 0).data().toString(), QStringLiteral("piqa"));
     QCOMPARE(model.index(0, 1).data().toString(), QStringLiteral("40"));
-    QCOMPARE(model.index(0, 2).data().toString(), QStringLiteral("82.5 [72, 92]"));
+    QCOMPARE(model.index(0, 2).data().toString(), QStringLiteral("82.5 [73, 93]"));
 }
 
 void TestResultViews::evaluationGridIsAProperModel()

@@ -100,9 +100,7 @@ QImage renderChartLight(OverlayChartView &view, const QSize &size,
     QImage image(size * 2, QImage::Format_RGB32);
     image.setDevicePixelRatio(2);
     image.fill(lightColors().base);
-    QPainter painter(&image);
-    view.render(&painter);
-    painter.end();
+    static_cast<QWidget &>(view).render(&image); // as a widget: sends the resize a hidden view has not seen
     restyle(current);
     view.resize(before);
     return image;
