@@ -5,6 +5,7 @@
 #include "backend/workflow/workbench.h"
 
 #include <QCoreApplication>
+#include <QStringList>
 
 #include <functional>
 #include <memory>
@@ -43,8 +44,9 @@ int startJob(AppServices &services, QObject *receiver, const QString &title, con
             if (auto *value = std::get_if<std::shared_ptr<const T>>(&outcome))
                 done(std::move(*value));
             else if (const auto *error = std::get_if<ErrorInfo>(&outcome))
-                messages->reportError(subject.isEmpty() ? title : title + QStringLiteral(", ") + subject, *error,
-                                      retry);
+                messages->reportError(QStringList{title, subject}.join(
+                                          title.isEmpty() || subject.isEmpty() ? QString() : QStringLiteral(", ")),
+                                      *error, retry);
             else if (!title.isEmpty())
                 messages->log(QCoreApplication::translate("Jobs", "%1 was cancelled; nothing was changed").arg(title));
         });

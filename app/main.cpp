@@ -1,13 +1,9 @@
 #include "app/application.h"
 #include "app/guarded_application.h"
-#include "app/qt_paths.h"
 #include "backend/core/resource_path.h"
 
 #include <QCommandLineParser>
 #include <QElapsedTimer>
-#include <QLibraryInfo>
-#include <QLocale>
-#include <QTranslator>
 
 #include <clocale>
 #include <cstdio>
@@ -27,9 +23,7 @@ int main(int argc, char *argv[])
     QCoreApplication::setApplicationVersion(QString::fromLatin1(versionString()));
     QGuiApplication::setDesktopFileName(u"secateur"_qs);
 
-    QTranslator translator;
-    if (translator.load(QLocale(), u"app"_qs, u"_"_qs, u":/i18n"_qs))
-        QCoreApplication::installTranslator(&translator);
+    installTranslations(application);
 
     QCommandLineParser parser;
     parser.setApplicationDescription(Application::tr("An interactive pruning bench for reasoning language models"));

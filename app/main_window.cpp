@@ -36,6 +36,7 @@
 #include <QDragEnterEvent>
 #include <QGuiApplication>
 #include <QLabel>
+#include <QMenu>
 #include <QMimeData>
 #include <QPushButton>
 #include <QStackedWidget>
@@ -46,6 +47,7 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 
+#include <initializer_list>
 #include <utility>
 
 namespace secateur {
@@ -161,6 +163,11 @@ void MainWindow::makeCentre()
     m_evaluation = new EvaluationPage(&m_services.workspace, m_controllers.evaluation, m_controllers.exporter, m_tabs);
     m_traces = new TracesPage(&m_services.workspace, m_tabs);
     m_compare = new ComparePage(&m_services.workspace, m_controllers.exporter, m_tabs);
+    for (QWidget *page : std::initializer_list<QWidget *>{m_importance, m_plan, m_recovery, m_evaluation, m_traces,
+                                                          m_compare, m_plan->constraints()}) {
+        page->setBackgroundRole(QPalette::Base);
+        page->setAutoFillBackground(true);
+    }
     m_tabs->addTab(m_importance, tr("Importance"));
     m_tabs->addTab(m_plan, tr("Plan"));
     m_tabs->addTab(m_recovery, tr("Recovery"));
@@ -188,18 +195,17 @@ void MainWindow::makeToolBar()
     bar->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     bar->setIconSize(QSize(16, 16));
     m_actions->fillToolBar(bar);
-    if (auto *button = qobject_cast<QToolButton *>(bar->widgetForAction(m_actions->exportModel))) {
-        bar->removeAction(m_actions->exportModel);
-        button = new QToolButton(bar);
-        button->setText(tr("Export…"));
-        button->setIcon(themedIcon(u"export"_qs));
-        button->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
-        button->setPopupMode(QToolButton::InstantPopup);
-        button->setMenu(m_actions->exportMenu);
-        button->setToolTip(tr("Model, maps, figure, data or table"));
-        button->setAutoRaise(true);
-        bar->addWidget(button);
-    }
+    auto *exporting = new QToolButton(bar);
+    exporting->setText(tr("Export…"));
+    exporting->setIcon(themedIcon(u"export"_qs));
+    exporting->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+    exporting->setToolTip(tr("Model, maps, figure, data or table (Ctrl+E: model)"));
+    exporting->setAutoRaise(true);
+    exporting->setFocusPolicy(Qt::NoFocus); // like the other buttons of the bar
+    connect(exporting, &QToolButton::clicked, this, [this, exporting] {
+        m_actions->exportMenu->popup(exporting->mapToGlobal(QPoint(0, exporting->height())));
+    });
+    bar->addWidget(exporting);
     auto *space = new QWidget(bar);
     space->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Preferred);
     bar->addWidget(space);
@@ -242,6 +248,7 @@ void MainWindow::showTab(int tab)
         showLayoutOf(tab);
     }
     m_tabs->setCurrentIndex(tab);
+    m_tabs->currentWidget()->setFocus(Qt::ShortcutFocusReason); // the page passes it on to what it is about
     showStatus();
 }
 
@@ -259,6 +266,8 @@ void MainWindow::showDocument()
     if (hasModel)
         m_tabs->setCurrentIndex(Importance);
     showLayoutOf(hasModel ? m_tabs->currentIndex() : -1);
+    if (hasModel)
+        m_tabs->currentWidget()->setFocus(Qt::OtherFocusReason);
     showBudget();
     updateActions();
 }
@@ -494,10 +503,10 @@ void MainWindow::dropEvent(QDropEvent *event)
 void MainWindow::keyPressEvent(QKeyEvent *event)
 {
     if (event->key() == Qt::Key_Escape) {
-        if (m_corner->isVisible())
-            m_corner->hide();
-        else if (!m_errors.isEmpty())
+        if (!m_errors.isEmpty())
             removeError(m_errors.first());
+        else
+            m_corner->hide();
         return;
     }
     QMainWindow::keyPressEvent(event);

@@ -151,6 +151,7 @@ private:
     QList<QDockWidget *> allDocks() const;
     void showLayoutOf(int tab);
     void applyDefaultLayout(int tab);
+    void applyDefaultSizes(int tab);
     void resetLayout();
     void fitDocks();
     void goToDock(int number);
@@ -159,6 +160,7 @@ private:
     // main_window_actions.cpp
     void connectActions();
     void connectPages();
+    void showScores(const MetricMapPtr &map);
     void runPrimary();
     void removeCurrent();
     void openRecord(const QString &id);

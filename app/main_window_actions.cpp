@@ -176,7 +176,7 @@ void MainWindow::connectPages()
     connect(m_importance, &ImportancePage::openMapsRequested, m_actions->openMaps, &QAction::trigger);
     connect(m_importance, &ImportancePage::makePlanRequested, this, &MainWindow::runPrimary);
     connect(m_importance, &ImportancePage::helpRequested, this, help);
-    connect(m_importance, &ImportancePage::currentMapChanged, m_selectionPanel, &SelectionPanel::setScores);
+    connect(m_importance, &ImportancePage::currentMapChanged, this, &MainWindow::showScores);
     connect(m_importance, &ImportancePage::exportFailed, this, [this](const QString &message) {
         m_services.messages.reportError(
             tr("Export picture"), {.kind = ErrorKind::Io, .message = message.toStdString(), .hint = {}, .details = {}});
@@ -214,7 +214,19 @@ void MainWindow::connectPages()
     connect(m_traces, &TracesPage::helpRequested, this, help);
     connect(m_compare, &ComparePage::helpRequested, this, help);
     connect(m_compare, &ComparePage::openModelRequested, m_actions->open, &QAction::trigger);
-    m_selectionPanel->setScores(m_importance->currentMap());
+    showScores(m_importance->currentMap());
+}
+
+void MainWindow::showScores(const MetricMapPtr &map)
+{
+    m_selectionPanel->setScores(nullptr);
+    if (const auto analysis = m_services.workspace.analysis()) {
+        // Units of every kind have a score beside them, whichever map is shown.
+        for (const char *group : {"ffn_importance", "head_importance", "block_influence"})
+            m_selectionPanel->setScores(analysis->find(group));
+    }
+    if (map)
+        m_selectionPanel->setScores(map);
 }
 
 void MainWindow::runPrimary()

@@ -1,6 +1,7 @@
 // Docks of the main window: what is where in which view, and how it fits into narrow windows.
 #include "app/main_window.h"
 
+#include "app/controls/notice_corner.h"
 #include "app/docks/log_dock.h"
 #include "app/docks/models_dock.h"
 #include "app/pages/plan_page.h"
@@ -54,13 +55,17 @@ void MainWindow::makeDocks()
     m_history->setAccessibleName(tr("History"));
     m_history->setFrameShape(QFrame::NoFrame);
 
-    m_modelsDock = addDock(u"models"_qs, tr("Models && plans"), m_models, Qt::LeftDockWidgetArea);
+    m_modelsDock = addDock(u"models"_qs, tr("Models & plans"), m_models, Qt::LeftDockWidgetArea);
     m_selectionDock = addDock(u"selection"_qs, tr("Selection"), m_selectionPanel, Qt::RightDockWidgetArea);
     m_budgetDock = addDock(u"budget"_qs, tr("Budget"), m_budget, Qt::RightDockWidgetArea);
     m_constraintsDock = addDock(u"constraints"_qs, tr("Constraints"), m_plan->constraints(), Qt::RightDockWidgetArea);
     m_jobsDock = addDock(u"jobs"_qs, tr("Jobs (%1)").arg(0), m_jobsView, Qt::BottomDockWidgetArea);
     m_logDock = addDock(u"log"_qs, tr("Log"), m_log, Qt::BottomDockWidgetArea);
     m_historyDock = addDock(u"history"_qs, tr("History"), m_history, Qt::BottomDockWidgetArea);
+    m_modelsDock->toggleViewAction()->setText(tr("Models && plans"));
+    // Their tabs are their titles.
+    for (QDockWidget *dock : {m_jobsDock, m_logDock, m_historyDock})
+        dock->setTitleBarWidget(new QWidget(dock));
     setTabPosition(Qt::BottomDockWidgetArea, QTabWidget::North);
     setTabPosition(Qt::RightDockWidgetArea, QTabWidget::North);
     for (QDockWidget *dock : allDocks())
@@ -86,6 +91,7 @@ void MainWindow::showLayoutOf(int tab)
     if (saved.isEmpty() || !restoreState(saved, kLayoutVersion))
         applyDefaultLayout(tab);
     fitDocks();
+    m_corner->raise(); // shown docks come to the front
 }
 
 void MainWindow::applyDefaultLayout(int tab)
@@ -112,6 +118,17 @@ void MainWindow::applyDefaultLayout(int tab)
         dock->setVisible(hasBottom);
     if (hasBottom)
         m_jobsDock->raise();
+    // Sizes hold only once the docks are laid out.
+    QMetaObject::invokeMethod(
+        this, [this, tab] { applyDefaultSizes(tab); }, Qt::QueuedConnection);
+}
+
+void MainWindow::applyDefaultSizes(int tab)
+{
+    if (tab != m_layoutTab)
+        return;
+    const bool hasRight = tab == Importance || tab == Plan;
+    const bool hasBottom = hasRight || tab == Recovery;
     resizeDocks({m_modelsDock}, {248}, Qt::Horizontal);
     if (hasRight) {
         resizeDocks({m_budgetDock}, {288}, Qt::Horizontal);

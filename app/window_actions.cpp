@@ -9,7 +9,6 @@
 #include <QMenu>
 #include <QMenuBar>
 #include <QToolBar>
-#include <QToolButton>
 
 namespace secateur {
 
@@ -82,11 +81,10 @@ QAction *WindowActions::add(const QString &menu, const QString &text, const QStr
 void WindowActions::makeFile()
 {
     const QString file = tr("File");
-    open
-        = add(file, tr("&Open…"), tr("Open a model, session, adapter, plan or maps"), QKeySequence::Open, u"folder"_qs);
+    open = add(file, tr("&Open…"), tr("Open a model, session, adapter, plan or maps"), QKeySequence::Open, u"open"_qs);
     openFolder = add(file, tr("Open &folder…"), tr("Open a model or adapter folder"));
     openSession = add(file, tr("Open s&ession…"), tr("Open a session; it opens without the weights too"),
-                      Qt::CTRL | Qt::SHIFT | Qt::Key_O, u"file"_qs);
+                      Qt::CTRL | Qt::SHIFT | Qt::Key_O, u"session"_qs);
     save = add(file, tr("&Save"), tr("Save the session"), QKeySequence::Save, u"save"_qs);
     saveAs = add(file, tr("Save &as…"), tr("Save the session under another name"), Qt::CTRL | Qt::SHIFT | Qt::Key_S);
     exportModel = add(file, tr("Export &model…"), tr("Write the current model as a Hugging Face folder"),
@@ -164,7 +162,7 @@ void WindowActions::makeModel()
     openMaps = add(model, tr("Open &maps…"), tr("Open maps that were computed before (HDF5)"));
     locate = add(model, tr("&Locate weights…"), tr("Show where the weights of this session are"));
     const QString plan = tr("Plan");
-    prune = add(plan, tr("&Prune…"), tr("Plan the removal of the selected units"), Qt::CTRL | Qt::Key_P, u"shears"_qs);
+    prune = add(plan, tr("&Prune…"), tr("Plan the removal of the selected units"), Qt::CTRL | Qt::Key_P, u"prune"_qs);
     newChildPlan = add(plan, tr("New &child plan"), tr("New child plan of the current one, without computing it"),
                        Qt::CTRL | Qt::ALT | Qt::Key_N, u"plus"_qs);
     scoreAndPrune = add(plan, tr("&Score and prune"), tr("Carry out the primary action of this view"),
@@ -243,9 +241,6 @@ void WindowActions::fillToolBar(QToolBar *bar)
     bar->addSeparator();
     bar->addActions({calibrate, prune, recover, evaluate});
     bar->addSeparator();
-    bar->addAction(exportModel);
-    if (auto *button = qobject_cast<QToolButton *>(bar->widgetForAction(exportModel)))
-        button->setText(tr("Export…"));
 }
 
 void WindowActions::update(const ActionState &state)

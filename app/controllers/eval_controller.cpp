@@ -67,10 +67,13 @@ void EvalController::ask(const QString &subject)
         },
         [this, subject](std::shared_ptr<const Choices> tasks) {
             std::vector<SubjectChoice> subjects;
+            const Subject current = m_services.workspace.subject(subject);
             for (const QString &id : m_services.workspace.subjectIds()) {
+                // A recovered model is looked at beside the pruned one that it came from.
+                const bool isBase = current.plan && current.plan->id == id.toStdString();
                 subjects.push_back({.id = id,
                                     .name = m_services.workspace.subjectName(id),
-                                    .checked = id == subject || id == u"dense"});
+                                    .checked = id == subject || isBase || id == u"dense"});
             }
             const auto choice = m_services.prompts.evaluation(m_last, *tasks, subjects);
             if (!choice)

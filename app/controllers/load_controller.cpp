@@ -81,7 +81,7 @@ void LoadController::inspect(const QString &argument, std::function<void(const I
     const std::string path = argument.toStdString();
     changeLoading(1);
     startJob<Inspected>(
-        m_services, this, tr("Read headers"), fileNameOf(argument),
+        m_services, this, QString(), fileNameOf(argument),
         [path, settings](const JobContext &context) {
             context.checkpoint({.stage = "load.header"});
             Inspected inspected;

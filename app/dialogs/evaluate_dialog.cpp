@@ -18,6 +18,12 @@
 
 namespace secateur {
 
+namespace {
+
+constexpr int kNeedsDataRole = Qt::UserRole + 1;
+
+} // namespace
+
 EvaluateDialog::EvaluateDialog(const EvaluationChoice &start, const std::vector<TaskChoice> &tasks,
                                const std::vector<SubjectChoice> &subjects, UserPrompts &prompts, QWidget *parent)
     : QDialog(parent)
@@ -89,6 +95,13 @@ EvaluateDialog::EvaluateDialog(const EvaluationChoice &start, const std::vector<
         if (!folder.isEmpty())
             m_folder->setText(folder);
     });
+    connect(m_folder, &QLineEdit::textChanged, this, [this] {
+        for (int i = 0; i < m_tasks->topLevelItemCount(); ++i) {
+            QTreeWidgetItem *item = m_tasks->topLevelItem(i);
+            if (item->data(0, kNeedsDataRole).toBool())
+                item->setText(2, tr("looked for in the data folder when it runs"));
+        }
+    });
     connect(m_tasks, &QTreeWidget::itemChanged, this, &EvaluateDialog::check);
     connect(m_limit, &QSpinBox::valueChanged, this, &EvaluateDialog::check);
     check();
@@ -103,6 +116,7 @@ void EvaluateDialog::fillTasks(const EvaluationChoice &start, const std::vector<
         item->setText(1, task.kind);
         item->setText(2, task.missing.isEmpty() ? tr("available") : tr("not available: %1").arg(task.missing));
         item->setToolTip(2, item->text(2));
+        item->setData(0, kNeedsDataRole, !task.missing.isEmpty());
         item->setData(0, Qt::UserRole, QString::fromStdString(task.id));
         const bool isChosen = std::find(chosen.begin(), chosen.end(), task.id) != chosen.end();
         const bool isDefault = chosen.empty() && task.missing.isEmpty();

@@ -54,7 +54,9 @@ ModelsDock::ModelsDock(Workspace *workspace, QWidget *parent)
     m_tree->setIndentation(14);
     m_tree->header()->setStretchLastSection(false);
     m_tree->header()->setSectionResizeMode(RecordTreeModel::Name, QHeaderView::Stretch);
-    m_tree->header()->setSectionResizeMode(RecordTreeModel::Parameters, QHeaderView::ResizeToContents);
+    m_tree->header()->setSectionResizeMode(RecordTreeModel::Parameters, QHeaderView::Fixed);
+    m_tree->header()->resizeSection(RecordTreeModel::Parameters,
+                                    m_tree->fontMetrics().horizontalAdvance(tr("Parameters")) + 16);
     m_tree->setContextMenuPolicy(Qt::ActionsContextMenu);
     outer->addWidget(m_tree, 1);
 

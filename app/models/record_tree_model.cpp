@@ -169,10 +169,10 @@ QVariant RecordTreeModel::data(const QModelIndex &index, int role) const
         if (index.column() != Name)
             return {};
         if (node->kind == Node::Kind::Plan)
-            return themedIcon(u"shears"_qs);
+            return themedIcon(u"prune"_qs);
         if (node->kind == Node::Kind::Run)
             return themedIcon(u"recover"_qs);
-        return themedIcon(u"cube"_qs, m_workspace->modelKind() == u"think" ? IconColor::Think : IconColor::Instruct);
+        return themedIcon(u"model"_qs, m_workspace->modelKind() == u"think" ? IconColor::Think : IconColor::Instruct);
     case IdRole:
         return node->id;
     default:

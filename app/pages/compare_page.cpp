@@ -48,6 +48,19 @@ QStandardItem *numberCell(const QString &text, bool bold = false)
     return item;
 }
 
+/// Widths with room around the heads; heads of numbers stand above their numbers.
+void fitNumberTable(QTableView *table, int firstNumber)
+{
+    constexpr int kColumnPadding = 16;
+    table->resizeColumnsToContents();
+    for (int column = 0; column < table->model()->columnCount(); ++column) {
+        table->setColumnWidth(column, table->columnWidth(column) + kColumnPadding);
+        table->model()->setHeaderData(column, Qt::Horizontal,
+                                      int((column < firstNumber ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter),
+                                      Qt::TextAlignmentRole);
+    }
+}
+
 QString accuracyCell(const TaskReport *task)
 {
     if (!task || task->n == 0)
@@ -92,6 +105,7 @@ ComparePage::ComparePage(Workspace *workspace, ExportController *exporter, QWidg
     m_stack->addWidget(m_empty);
     m_stack->addWidget(makeContent());
     outer->addWidget(m_stack, 1);
+    setFocusProxy(m_allTable);
     connect(workspace, &Workspace::documentChanged, this, &ComparePage::fill);
     connect(workspace, &Workspace::recordsChanged, this, &ComparePage::fill);
     fill();
@@ -109,6 +123,7 @@ QWidget *ComparePage::makeContent()
               layout->setSpacing(0);
               auto *head = new QHBoxLayout;
               head->setContentsMargins(12, 8, 12, 8);
+              head->setSpacing(8);
               auto *name = new QLabel(title, panel);
               name->setFont(titleFont());
               auto *text = new QLabel(description, panel);
@@ -120,6 +135,7 @@ QWidget *ComparePage::makeContent()
               table->setModel(model);
               table->setAccessibleName(title);
               setUpPlanTable(table);
+              table->horizontalHeader()->setStretchLastSection(false);
               layout->addWidget(table, 1);
               whole->addWidget(panel);
               return layout;
@@ -214,7 +230,7 @@ void ComparePage::fillAll()
         }
         m_all->appendRow(row);
     }
-    m_allTable->resizeColumnsToContents();
+    fitNumberTable(m_allTable, 2);
 }
 
 void ComparePage::fillPair()
@@ -262,7 +278,7 @@ void ComparePage::fillPair()
         m_notice->setText(tr("All shared tasks."), verdictText(pairedResult(*reports[0], *reports[1])));
     }
     m_notice->setVisible(ids[0] != ids[1]);
-    m_pairTable->resizeColumnsToContents();
+    fitNumberTable(m_pairTable, 1);
 }
 
 QString ComparePage::statusText() const

@@ -31,6 +31,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 namespace secateur {
 
@@ -77,6 +78,7 @@ EvaluationPage::EvaluationPage(Workspace *workspace, EvalController *evaluation,
     connect(workspace, &Workspace::documentChanged, this, &EvaluationPage::fillProtocols);
     connect(workspace, &Workspace::recordsChanged, this, &EvaluationPage::fillProtocols);
     connect(evaluation, &EvalController::runningChanged, this, &EvaluationPage::showRunning);
+    setFocusProxy(m_table);
     fillProtocols();
 }
 
@@ -95,7 +97,7 @@ void EvaluationPage::makeOptions(QVBoxLayout *outer)
     m_show->addSegment(u"delta"_qs, tr("Δ to dense"));
     options->addField(tr("Show"), m_show);
     options->addStretch();
-    m_evaluate = new QPushButton(themedIcon(u"play"_qs), tr("Evaluate…"), options);
+    m_evaluate = new QPushButton(tr("Evaluate…"), options);
     m_evaluate->setProperty("primary", true);
     m_copy = new QPushButton(themedIcon(u"copy"_qs), tr("Copy table"), options);
     auto *formats = new QMenu(m_copy);
@@ -156,6 +158,8 @@ QWidget *EvaluationPage::makeContent()
     charts->addWidget(m_accuracy);
     charts->addWidget(m_lengths);
     charts->addWidget(m_survival);
+    for (QWidget *chart : std::initializer_list<QWidget *>{m_accuracy, m_lengths, m_survival})
+        chart->setMinimumSize(220, 160); // long names in a legend must not push the docks away
     charts->setSizes({460, 325, 365});
     whole->addWidget(charts);
     whole->setStretchFactor(0, 1);
@@ -263,9 +267,34 @@ void EvaluationPage::showCharts()
         // The chosen model is always among the four that fit, the dense one is the first.
         std::rotate(shown.begin() + 1, shown.begin() + column, shown.begin() + column + 1);
     }
-    m_accuracy->setReports(shown);
-    m_lengths->setReports(shown);
-    m_survival->setReports(shown);
+    const std::vector<EvaluationReportPtr> labelled = shortlyNamed(shown);
+    m_accuracy->setReports(labelled);
+    m_lengths->setReports(labelled);
+    m_survival->setReports(labelled);
+}
+
+std::vector<EvaluationReportPtr> EvaluationPage::shortlyNamed(const std::vector<EvaluationReportPtr> &reports)
+{
+    std::map<EvaluationReportPtr, EvaluationReportPtr> kept;
+    std::vector<EvaluationReportPtr> named;
+    for (const EvaluationReportPtr &report : reports) {
+        EvaluationReportPtr &label = kept[report];
+        const auto known = m_named.find(report);
+        if (known != m_named.end()) {
+            label = known->second;
+        } else {
+            auto copy = std::make_shared<EvaluationReport>(*report);
+            const RunRecord *run = m_workspace->run(report->subject);
+            if (report->state == "dense")
+                copy->modelName = tr("dense").toStdString();
+            else if (run && !run->plan.empty())
+                copy->modelName = "+ " + run->name;
+            label = std::move(copy);
+        }
+        named.push_back(label);
+    }
+    m_named = std::move(kept);
+    return named;
 }
 
 QString EvaluationPage::statusText() const

@@ -4,6 +4,7 @@
 
 #include <QWidget>
 
+#include <map>
 #include <vector>
 
 class QComboBox;
@@ -64,6 +65,7 @@ private:
     AccuracyChart *m_accuracy;
     TraceLengthChart *m_lengths;
     TraceLengthChart *m_survival;
+    std::map<EvaluationReportPtr, EvaluationReportPtr> m_named; ///< report → its copy for the charts
 
     void makeOptions(QVBoxLayout *outer);
     QWidget *makeContent();
@@ -72,6 +74,8 @@ private:
     void showRunning();
     void showCharts();
     std::vector<EvaluationReportPtr> reportsOfProtocol() const;
+    /// Copies with names that fit into a legend: "dense", the plan's name, "+ LoRA, 20 steps".
+    std::vector<EvaluationReportPtr> shortlyNamed(const std::vector<EvaluationReportPtr> &reports);
 };
 
 } // namespace secateur

@@ -121,6 +121,7 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
     top->setStretchFactor(1, 2);
     top->setCollapsible(0, false);
     top->setHandleWidth(1);
+    top->setSizes({540, 360});
     auto *whole = new QSplitter(Qt::Vertical, m_stack);
     whole->addWidget(top);
     whole->addWidget(m_profile);
@@ -128,6 +129,7 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
     whole->setStretchFactor(1, 1);
     whole->setCollapsible(0, false);
     whole->setHandleWidth(1);
+    whole->setSizes({470, 165});
     m_stack->addWidget(whole);
     outer->addWidget(m_stack, 1);
 
@@ -211,6 +213,7 @@ void ImportancePage::fillMaps()
     const auto analysis = m_workspace->analysis();
     const bool hasMaps = analysis && !analysis->maps.empty();
     m_stack->setCurrentIndex(hasMaps ? 1 : 0);
+    setFocusProxy(hasMaps ? static_cast<QWidget *>(m_panel->view()) : m_empty->primaryButton());
     m_map->setEnabled(hasMaps);
     m_metric->setEnabled(hasMaps);
     m_scale->setEnabled(hasMaps);

@@ -74,6 +74,7 @@ PlanPage::PlanPage(Workspace *workspace, PruningController *pruning, QWidget *pa
     connect(workspace, &Workspace::analysisChanged, this, &PlanPage::showMethod);
     connect(workspace, &Workspace::recordsChanged, this, &PlanPage::refresh);
     connect(workspace, &Workspace::currentSubjectChanged, this, &PlanPage::refresh);
+    setFocusProxy(m_methods);
     chooseMethod(u"block_influence"_qs);
 }
 
@@ -89,7 +90,8 @@ QWidget *PlanPage::makeMethods()
     m_methods->headerItem()->setTextAlignment(1, Qt::AlignRight | Qt::AlignVCenter);
     m_methods->header()->setStretchLastSection(false);
     m_methods->header()->setSectionResizeMode(0, QHeaderView::Stretch);
-    m_methods->header()->setSectionResizeMode(1, QHeaderView::ResizeToContents);
+    m_methods->header()->setSectionResizeMode(1, QHeaderView::Fixed);
+    m_methods->header()->resizeSection(1, m_methods->fontMetrics().horizontalAdvance(tr("sweeps")) + 20);
     fillMethodList(m_methods, m_cards);
     connect(m_methods, &QTreeWidget::currentItemChanged, this, &PlanPage::showMethod);
     return m_methods;
@@ -210,7 +212,6 @@ QWidget *PlanPage::makeConstraints()
     auto *buttons = new QHBoxLayout;
     buttons->setSpacing(8);
     m_prune = new QPushButton(tr("Score and prune"), content);
-    m_prune->setIcon(themedIcon(u"play"_qs));
     m_prune->setProperty("primary", true);
     m_copy = new QPushButton(tr("Copy command"), content);
     m_copy->setToolTip(tr("The equal command line to the clipboard"));

@@ -89,7 +89,7 @@ MethodCardText cardText(const workflow::MethodCard &card)
     return {.title = qString(card.title),
             .paradigm = qString(card.paradigm),
             .summary = qString(card.summary),
-            .formula = qString(card.formula),
+            .formula = card.formula == "none" ? QString() : qString(card.formula),
             .paper = qString(card.paper),
             .sweeps = QString::number(card.sweeps),
             .needs = qString(card.needs)};

@@ -66,9 +66,12 @@ RecoveryPage::RecoveryPage(Workspace *workspace, RecoveryController *recovery, U
     outer->addWidget(makeForm());
     auto *line = new QFrame(this);
     line->setFrameShape(QFrame::VLine);
+    line->setFrameShadow(QFrame::Plain);
+    line->setForegroundRole(QPalette::Mid);
     outer->addWidget(line);
     outer->addWidget(makeRun(), 1);
     applyPreset();
+    setFocusProxy(m_preset);
 
     connect(m_recovery, &RecoveryController::dataCounted, this, &RecoveryPage::showData);
     connect(m_recovery, &RecoveryController::runningChanged, this, &RecoveryPage::showRun);
@@ -126,7 +129,7 @@ void RecoveryPage::makeDataCard(QVBoxLayout *layout)
     layout->addWidget(recoveryHead(tr("Data"), content));
     auto *card = new QFrame(content);
     card->setProperty("panel", true);
-    card->setFrameShape(QFrame::Box);
+    card->setFrameShape(QFrame::StyledPanel);
     auto *inside = new QVBoxLayout(card);
     inside->setContentsMargins(8, 6, 8, 8);
     inside->setSpacing(4);
@@ -179,6 +182,7 @@ void RecoveryPage::makeMethodForm(QVBoxLayout *layout)
     m_alpha->setDecimals(0);
     m_alpha->setAlignment(Qt::AlignRight);
     auto *pair = new QHBoxLayout;
+    pair->setSpacing(8);
     pair->addWidget(m_rank);
     pair->addWidget(m_alpha);
     m_rank->setAccessibleName(tr("Rank"));

@@ -18,6 +18,12 @@
 
 namespace secateur {
 
+namespace {
+
+constexpr int kVisibleRecent = 7;
+
+} // namespace
+
 StartPage::StartPage(AppSettings *settings, DocumentController *document, QWidget *parent)
     : QWidget(parent), m_settings(settings), m_document(document)
 {
@@ -57,8 +63,11 @@ StartPage::StartPage(AppSettings *settings, DocumentController *document, QWidge
     headline->addWidget(claim);
     headline->addStretch(1);
     headline->addWidget(version);
-    outer->addWidget(name);
-    outer->addLayout(headline);
+    auto *heading = new QVBoxLayout;
+    heading->setSpacing(2);
+    heading->addWidget(name);
+    heading->addLayout(headline);
+    outer->addLayout(heading);
     outer->addSpacing(8);
     auto *columns = new QHBoxLayout;
     columns->setSpacing(56);
@@ -78,9 +87,9 @@ QWidget *StartPage::makeLeft()
     auto *layout = new QVBoxLayout(left);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(8);
-    auto *model
-        = new CardButton(u"cube"_qs, tr("Open model…"), tr("HF folder, safetensors index or GGUF"), u"Ctrl+O"_qs, left);
-    auto *session = new CardButton(u"file"_qs, tr("Open session…"), tr("opens without the weights too"),
+    auto *model = new CardButton(u"model"_qs, tr("Open model…"), tr("HF folder, safetensors index or GGUF"),
+                                 u"Ctrl+O"_qs, left);
+    auto *session = new CardButton(u"session"_qs, tr("Open session…"), tr("opens without the weights too"),
                                    u"Ctrl+Shift+O"_qs, left);
     connect(model, &CardButton::clicked, this, &StartPage::openModelRequested);
     connect(session, &CardButton::clicked, this, &StartPage::openSessionRequested);
@@ -124,7 +133,7 @@ QWidget *StartPage::makeRight()
 
     auto *card = new QFrame(right);
     card->setProperty("panel", true);
-    card->setFrameShape(QFrame::Box);
+    card->setFrameShape(QFrame::StyledPanel);
     auto *cardLayout = new QVBoxLayout(card);
     cardLayout->setContentsMargins(16, 10, 16, 12);
     cardLayout->setSpacing(4);
@@ -161,7 +170,8 @@ QWidget *StartPage::makeRight()
     m_recent->setItemDelegate(new RecentDelegate(m_recent));
     m_recent->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
     m_recent->setMouseTracking(true);
-    layout->addWidget(m_recent, 1);
+    layout->addWidget(m_recent);
+    layout->addStretch(1);
     connect(m_filter, &QLineEdit::textChanged, this, &StartPage::refresh);
     connect(m_recent, &QListWidget::itemActivated, this, &StartPage::openCurrent);
     connect(m_recent, &QListWidget::itemClicked, this, &StartPage::openCurrent);
@@ -179,9 +189,9 @@ QWidget *StartPage::makeRight()
 void StartPage::setExampleAvailable(bool available)
 {
     m_example->setEnabled(available);
-    m_exampleText->setText(
-        available ? tr("134.5 M parameters, 30 blocks, GGUF Q4_1. Then calibrate on the bundled text: about a minute.")
-                  : tr("Not on this machine yet: packaging/start fetches it once (98 MB)."));
+    m_exampleText->setText(available
+                               ? tr("134.5 M parameters, 30 blocks, GGUF Q4_1. Then calibrate on the bundled text.")
+                               : tr("Not on this machine yet: packaging/start fetches it once (98 MB)."));
     m_example->setToolTip(available ? tr("Opens the model that came with the program")
                                     : tr("<b>Open model is off</b><br>The example model is not on this machine.<br>"
                                          "Run packaging/start once."));
@@ -208,6 +218,9 @@ void StartPage::refresh()
         auto *item = new QListWidgetItem(tr("Nothing opened yet"), m_recent);
         item->setFlags(Qt::NoItemFlags);
     }
+    // As high as its rows, up to what the page has room for.
+    const int rows = qBound(1, m_recent->count(), kVisibleRecent);
+    m_recent->setFixedHeight(rows * m_recent->sizeHintForRow(0) + 2 * m_recent->frameWidth());
 }
 
 void StartPage::openCurrent()

@@ -103,7 +103,7 @@ void RecentDelegate::paint(QPainter *painter, const QStyleOptionViewItem &option
     if (thumbnail.isNull() || missing) {
         painter->setPen(QPen(colors.line, 1, Qt::DashLine));
         painter->drawRect(QRectF(picture).adjusted(0.5, 0.5, -0.5, -0.5));
-        themedIcon(u"file"_qs).paint(painter, QRect(picture.center() - QPoint(7, 7), QSize(16, 16)));
+        themedIcon(u"session"_qs).paint(painter, QRect(picture.center() - QPoint(7, 7), QSize(16, 16)));
     } else {
         painter->drawPixmap(picture, thumbnail);
     }

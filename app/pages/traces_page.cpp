@@ -24,6 +24,12 @@
 
 namespace secateur {
 
+namespace {
+
+constexpr int kFirstRightColumn = 3; ///< after Item, Left, Tokens
+
+} // namespace
+
 TracesPage::TracesPage(Workspace *workspace, QWidget *parent)
     : QWidget(parent),
       m_workspace(workspace),
@@ -92,6 +98,7 @@ QWidget *TracesPage::makeContent()
     m_table->setAccessibleName(tr("Samples"));
     setUpPlanTable(m_table);
     m_table->setSelectionMode(QAbstractItemView::SingleSelection);
+    m_table->horizontalHeader()->setStretchLastSection(false);
     layout->addWidget(m_table, 1);
     whole->addWidget(list);
     const QStringList names{tr("Trace, left model"), tr("Trace, right model")};
@@ -112,7 +119,12 @@ QWidget *TracesPage::makeContent()
         inside->addWidget(m_panes[i], 1);
         whole->addWidget(pane);
     }
-    whole->setSizes({290, 460, 460});
+    list->setMinimumWidth(300);
+    whole->setStretchFactor(0, 0);
+    whole->setStretchFactor(1, 1);
+    whole->setStretchFactor(2, 1);
+    whole->setSizes({310, 450, 450});
+    setFocusProxy(m_table);
     connect(m_table->selectionModel(), &QItemSelectionModel::currentRowChanged, this, &TracesPage::showSample);
     connect(m_model, &QAbstractItemModel::modelReset, this, [this] {
         m_table->resizeColumnsToContents();
@@ -146,8 +158,9 @@ void TracesPage::fillReports()
             }
         }
         m_left->setCurrentIndex(qMax(0, m_left->findData(wantedLeft)));
-        const int right = m_right->findData(wantedRight);
-        m_right->setCurrentIndex(right >= 0 && !wantedRight.isEmpty() ? right : m_right->count() - 1);
+        const int right = wantedRight.isEmpty() ? -1 : m_right->findData(wantedRight);
+        // Two different models as soon as there are two.
+        m_right->setCurrentIndex(right >= 0 && right != m_left->currentIndex() ? right : m_right->count() - 1);
     }
     m_stack->setCurrentIndex(m_left->count() > 0 ? 1 : 0);
     fillTasks();
@@ -198,6 +211,8 @@ void TracesPage::showTask()
                                                        : Filter::All);
     m_model->setReports(left, right, m_task->currentText());
     m_heads[1]->parentWidget()->setVisible(isPair);
+    for (int column = kFirstRightColumn; column < m_model->columnCount(); ++column)
+        m_table->setColumnHidden(column, !isPair);
     Q_EMIT statusChanged();
 }
 

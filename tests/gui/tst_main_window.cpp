@@ -140,7 +140,7 @@ void TestMainWindow::selectingShowsInBudgetAndCanBeUndone()
     const UnitSet both = selection->selected();
     QCOMPARE(both.count(), 9);
     QCOMPARE(workspace().undoStack()->count(), 2);
-    QCOMPARE(workspace().undoStack()->text(0), u"Select 3 block(s)"_qs);
+    QCOMPARE(workspace().undoStack()->text(0), u"Select 3 blocks"_qs);
 
     actions().undo->trigger();
     QVERIFY(selection->selected() == blocks);
@@ -213,6 +213,7 @@ void TestMainWindow::recoveryTrainsAndKeepsTheRun()
     QTRY_COMPARE_WITH_TIMEOUT(workspace().session().runs.size(), 1U, 60000);
     const RunRecord run = workspace().session().runs.front();
     QCOMPARE(run.losses.size(), 4U);
+    QCOMPARE(run.name, std::string("LoRA, 4 steps")); // plural forms come from the English translation
     QCOMPARE(run.plan, workspace().session().plans.front().id);
     QVERIFY(!workspace().adapterFolder(run.id).empty());
     QVERIFY(std::filesystem::exists(workspace().adapterFolder(run.id) / "adapter_model.safetensors"));

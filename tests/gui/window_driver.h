@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/application.h"
+#include "app/guarded_application.h"
 #include "tests/gui/fake_prompts.h"
 #include "tests/support/tiny_model.h"
 
@@ -41,6 +42,7 @@ class WindowDriver {
 public:
     WindowDriver()
     {
+        installTranslations(*QCoreApplication::instance());
         // A blank and a letter beyond ASCII: paths must survive both.
         folder = m_directory.path() + QStringLiteral("/Mödel files");
         QDir().mkpath(folder);

@@ -84,7 +84,22 @@ struct TraceLengthChart::Private {
     std::vector<EvaluationReportPtr> reports;
     std::vector<TraceLengths> lengths;
     std::vector<BoxSummary> boxes;
+    std::size_t count = 0; ///< outputs of the model that has most
     ThemeColors colors;
+
+    void showTitle()
+    {
+        const bool hasTrace
+            = std::any_of(lengths.begin(), lengths.end(), [](const TraceLengths &l) { return l.hasTrace; });
+        const QString what = mode == Mode::Survival ? TraceLengthChart::tr("Still running")
+            : hasTrace || lengths.empty()           ? TraceLengthChart::tr("Trace length")
+                                                    : TraceLengthChart::tr("Answer length");
+        const QString how = mode == Mode::Survival
+            ? TraceLengthChart::tr("n = %1 · Kaplan–Meier · + cut at the cap")
+            : TraceLengthChart::tr("n = %1 · 5, 25, 50, 75, 95 % · + at cap");
+        title->setText(QStringLiteral("<b>%1</b>&nbsp; <span style=\"color:%2\">%3</span>")
+                           .arg(what, colors.secondaryText.name(), count == 0 ? QString() : how.arg(count)));
+    }
 
     void rebuild()
     {
@@ -246,10 +261,9 @@ void TraceLengthChart::setReports(const std::vector<EvaluationReportPtr> &report
         d.reports.push_back(report);
         d.lengths.push_back(std::move(lengths));
     }
+    d.count = n;
     d.rebuild();
-    d.title->setText(QStringLiteral("<b>%1</b>&nbsp; <span style=\"color:%2\">%3</span>")
-                         .arg(tr("Trace length"), d.colors.secondaryText.name(),
-                              n == 0 ? QString() : tr("n = %1 · 5, 25, 50, 75, 95 % · + at cap").arg(n)));
+    d.showTitle();
     d.view->viewport()->update();
 }
 
@@ -257,6 +271,7 @@ void TraceLengthChart::setMode(Mode mode)
 {
     m_private->mode = mode;
     m_private->rebuild();
+    m_private->showTitle();
     m_private->view->viewport()->update();
 }
 
