@@ -22,6 +22,8 @@ public:
     void addWidget(QWidget *widget);
     /// "?" at the right end.
     QToolButton *addHelp();
+    /// Small: a bar with many fields must not hold the window open.
+    QSize minimumSizeHint() const override { return {320, 40}; }
 
 protected:
     void resizeEvent(QResizeEvent *event) override;

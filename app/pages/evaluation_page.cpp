@@ -159,7 +159,7 @@ QWidget *EvaluationPage::makeContent()
     charts->addWidget(m_lengths);
     charts->addWidget(m_survival);
     for (QWidget *chart : std::initializer_list<QWidget *>{m_accuracy, m_lengths, m_survival})
-        chart->setMinimumSize(220, 160); // long names in a legend must not push the docks away
+        chart->setMinimumSize(180, 140); // long names in a legend must not push the docks away
     charts->setSizes({460, 325, 365});
     whole->addWidget(charts);
     whole->setStretchFactor(0, 1);

@@ -246,6 +246,7 @@ void RecoveryPage::makeEstimate(QVBoxLayout *layout)
 QWidget *RecoveryPage::makeRun()
 {
     m_stack = new QStackedWidget(this);
+    m_stack->setMinimumSize(240, 200); // the row of numbers must not hold the window open
     m_empty = new EmptyState(m_stack);
     m_empty->setContent(u"recover"_qs, tr("No run yet"),
                         tr("Choose a plan in Models & plans, then queue a run.\n"

@@ -61,8 +61,12 @@ void TracesPage::makeOptions(QVBoxLayout *outer)
     m_left = new QComboBox(options);
     m_right = new QComboBox(options);
     m_task = new QComboBox(options);
-    for (QComboBox *box : {m_left, m_right, m_task})
-        box->setMinimumContentsLength(14);
+    for (QComboBox *box : {m_left, m_right, m_task}) {
+        box->setMinimumContentsLength(12);
+        box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+        box->setSizePolicy(QSizePolicy::MinimumExpanding, QSizePolicy::Fixed);
+        box->setMaximumWidth(240);
+    }
     options->addField(tr("Left"), m_left);
     options->addField(tr("Right"), m_right);
     m_filter = new SegmentedControl(options);

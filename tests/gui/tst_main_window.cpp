@@ -49,6 +49,8 @@ private Q_SLOTS:
     void recoveryTrainsAndKeepsTheRun();
     void evaluationMeasuresTheDenseModelFirst();
     void tracesAndCompareShowTheReports();
+    void everyViewFitsIntoTheSmallestWindow_data();
+    void everyViewFitsIntoTheSmallestWindow();
     void failuresAreBannersAndLeaveTheDocumentAlone();
     void savedSessionOpensWithoutTheModel();
     void locatedModelMustHaveTheSameDigest();
@@ -248,6 +250,29 @@ void TestMainWindow::tracesAndCompareShowTheReports()
     window().showTab(MainWindow::Compare);
     QCOMPARE(window().comparePage()->allModels()->rowCount(), 3);
     QVERIFY(window().comparePage()->pairModel()->rowCount() >= 4);
+}
+
+void TestMainWindow::everyViewFitsIntoTheSmallestWindow_data()
+{
+    QTest::addColumn<int>("tab");
+    QTest::newRow("Importance") << int(MainWindow::Importance);
+    QTest::newRow("Plan") << int(MainWindow::Plan);
+    QTest::newRow("Recovery") << int(MainWindow::Recovery);
+    QTest::newRow("Evaluation") << int(MainWindow::Evaluation);
+    QTest::newRow("Traces") << int(MainWindow::Traces);
+    QTest::newRow("Compare") << int(MainWindow::Compare);
+}
+
+void TestMainWindow::everyViewFitsIntoTheSmallestWindow()
+{
+    QFETCH(int, tab);
+    window().showTab(tab);
+    window().resize(1100, 700);
+    QTRY_COMPARE(window().size(), QSize(1100, 700));
+    QTRY_VERIFY2(window().minimumSizeHint().width() <= 1100 && window().minimumSizeHint().height() <= 700,
+                 qPrintable(QStringLiteral("needs %1 x %2")
+                                .arg(window().minimumSizeHint().width())
+                                .arg(window().minimumSizeHint().height())));
 }
 
 void TestMainWindow::failuresAreBannersAndLeaveTheDocumentAlone()
