@@ -10,11 +10,10 @@ runs="${RUNS:-3}"
 work="${WORK:-$(mktemp -d)}"
 export OMP_NUM_THREADS=$threads OMP_WAIT_POLICY=passive
 
-model=bundled:smollm2
-[ -d "$work/model" ] || "$cli" export "$model" --model "$work/model" --dtype f32 >/dev/null
+model="${MODEL:-${XDG_CACHE_HOME:-$HOME/.cache}/secateur/smollm2-0.1.2/SmolLM2-135M-Instruct.Q4_1.gguf}"
 
 # 16 x 256 tokens of the bundled calibration text, and the first of them as a prompt.
-[ -f "$work/ids.json" ] || "$cli" tokenize "$work/model" --file <("$python" -c "
+[ -f "$work/ids.json" ] || "$cli" tokenize "$model" --file <("$python" -c "
 import json; text = open('$root/resources/calibration/calibration.txt').read(); print(json.dumps([text]))") --json |
     "$python" -c "
 import json, sys
@@ -23,11 +22,11 @@ json.dump({'sequences': [ids[i * 256:(i + 1) * 256] for i in range(16)]}, open('
 json.dump({'sequences': [ids[:16]]}, open('$work/prompt.json', 'w'))"
 
 for run in $(seq "$runs"); do
-    "$cli" analyze "$work/model" --calibration "ids:$work/ids.json" --samples 16 --length 256 \
+    "$cli" analyze "$model" --calibration "ids:$work/ids.json" --samples 16 --length 256 \
         --maps block_cosine,block_influence,ffn_importance --out "$work/maps.h5" --dtype f32 --threads "$threads" --json >"$work/sweep-product-$run.json"
-    "$python" "$here/peers/transformers_peer.py" "$work/model" "$work/ids.json" --threads "$threads" >"$work/sweep-peer-$run.json"
-    "$cli" generate "$work/model" --ids "$work/prompt.json" --max-new-tokens 64 --ignore-eos --dtype f32 --threads "$threads" --json >"$work/decode-product-$run.json"
-    "$python" "$here/peers/transformers_peer.py" "$work/model" "$work/prompt.json" --decode 64 --threads "$threads" >"$work/decode-peer-$run.json"
+    "$python" "$here/peers/transformers_peer.py" "$model" "$work/ids.json" --threads "$threads" >"$work/sweep-peer-$run.json"
+    "$cli" generate "$model" --ids "$work/prompt.json" --max-new-tokens 64 --ignore-eos --dtype f32 --threads "$threads" --json >"$work/decode-product-$run.json"
+    "$python" "$here/peers/transformers_peer.py" "$model" "$work/prompt.json" --decode 64 --threads "$threads" >"$work/decode-peer-$run.json"
 done
 
 "$python" - "$work" "$runs" <<'PY'

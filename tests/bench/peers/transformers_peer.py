@@ -3,11 +3,12 @@
 
 Set up (never part of the test suite):
     python3 -m venv /tmp/peer && /tmp/peer/bin/pip install torch transformers safetensors
-Use: transformers_peer.py MODEL_FOLDER ids.json --threads 2 [--decode 64] [--batch 8]
-MODEL_FOLDER is a Hugging Face folder, for instance one that secateur-cli exported. Prints one JSON document.
+Use: transformers_peer.py MODEL ids.json --threads 2 [--decode 64] [--batch 8]
+MODEL is a Hugging Face folder or a GGUF file (then `pip install gguf` too). Prints one JSON document.
 """
 import argparse
 import json
+import os
 import resource
 import time
 
@@ -24,7 +25,10 @@ import torch  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
 torch.set_num_threads(arguments.threads)
-model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=getattr(torch, arguments.dtype)).eval()
+folder, name = os.path.split(arguments.model)
+where = {"pretrained_model_name_or_path": folder, "gguf_file": name} if name.endswith(".gguf") else {
+    "pretrained_model_name_or_path": arguments.model}
+model = AutoModelForCausalLM.from_pretrained(**where, dtype=getattr(torch, arguments.dtype)).eval()
 sequences = json.load(open(arguments.ids))
 sequences = sequences["sequences"] if isinstance(sequences, dict) else sequences
 result = {"peer": "transformers", "threads": arguments.threads, "dtype": arguments.dtype}
