@@ -113,8 +113,9 @@ MainWindow::MainWindow(const AppServices &services, const Controllers &controlle
     connect(&m_services.runner, &JobRunner::jobChanged, this, &MainWindow::noteJob);
     connect(&m_services.runner, &JobRunner::busyChanged, this, [this](bool busy) {
         updateActions();
+        // Queued: the last job hands over its result after it has ended, and that is to be saved too.
         if (!busy && m_closeWhenIdle)
-            continueClosing();
+            QMetaObject::invokeMethod(this, &MainWindow::continueClosing, Qt::QueuedConnection);
     });
     connect(&m_services.messages, &Messages::logged, m_log, &LogDock::append);
     connect(&m_services.messages, &Messages::errorRaised, this, &MainWindow::showError);
@@ -466,14 +467,12 @@ void MainWindow::closeEvent(QCloseEvent *event)
 void MainWindow::continueClosing()
 {
     m_closeWhenIdle = false;
-    const auto finish = [this] {
-        m_closing = true;
-        QMetaObject::invokeMethod(this, &QWidget::close, Qt::QueuedConnection);
-    };
-    if (m_services.workspace.isDirty())
-        m_controllers.document->save(finish);
-    else
-        finish();
+    if (m_services.workspace.isDirty()) {
+        m_controllers.document->save([this] { continueClosing(); });
+        return;
+    }
+    m_closing = true;
+    QMetaObject::invokeMethod(this, &QWidget::close, Qt::QueuedConnection);
 }
 
 void MainWindow::resizeEvent(QResizeEvent *event)

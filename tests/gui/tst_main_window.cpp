@@ -54,6 +54,8 @@ private Q_SLOTS:
     void failuresAreBannersAndLeaveTheDocumentAlone();
     void savedSessionOpensWithoutTheModel();
     void locatedModelMustHaveTheSameDigest();
+    void reopenedRunIsLoadedFromItsAdapter();
+    void closingWithARunningJobAsksAndSaves();
     void windowNeverStoodStill();
 
 private:
@@ -345,6 +347,50 @@ void TestMainWindow::locatedModelMustHaveTheSameDigest()
     QTRY_VERIFY_WITH_TIMEOUT(workspace().hasWeights(), 20000);
     QVERIFY(!window().weightsBanner()->isVisible());
     QVERIFY(actions().evaluate->isEnabled());
+    QVERIFY(!workspace().isDirty());
+}
+
+void TestMainWindow::reopenedRunIsLoadedFromItsAdapter()
+{
+    QTRY_VERIFY(m_driver->isIdle());
+    QTest::keyClick(&window(), Qt::Key_Escape);
+    m_driver->prompts->evaluationSubjects = {QString::fromStdString(workspace().session().runs.front().id)};
+    const std::vector<double> before
+        = workspace().session().reports.back()->tasks.front().samples.front().choiceLogprobs;
+    actions().evaluate->trigger();
+    QTRY_VERIFY_WITH_TIMEOUT(workspace().isDirty(), 30000);
+    QTRY_VERIFY_WITH_TIMEOUT(m_driver->isIdle(), 60000);
+    QVERIFY2(window().errorBanners().isEmpty(),
+             qPrintable(window().errorBanners().isEmpty() ? QString() : window().errorBanners().first()->title()));
+    QCOMPARE(workspace().session().reports.size(), 3U); // same protocol: the columns take the new samples in
+    const std::vector<double> after
+        = workspace().session().reports.back()->tasks.front().samples.front().choiceLogprobs;
+    QCOMPARE(after.size(), before.size());
+    for (std::size_t i = 0; i < after.size(); ++i)
+        QVERIFY(qAbs(after[i] - before[i]) < 1e-4);
+}
+
+void TestMainWindow::closingWithARunningJobAsksAndSaves()
+{
+    window().showTab(MainWindow::Recovery);
+    workspace().setCurrentSubject(QString::fromStdString(workspace().session().plans.front().id));
+    window().recoveryPage()->setDataSource(m_driver->path(u"chats.jsonl"_qs));
+    window().recoveryPage()->stepsBox()->setValue(1'000'000);
+    QTRY_VERIFY(m_driver->isIdle());
+    window().recoveryPage()->queueRun();
+    QTRY_VERIFY_WITH_TIMEOUT(!m_driver->program->controllers().recovery->livePoints().empty(), 30000);
+
+    m_driver->prompts->asked.clear();
+    m_driver->prompts->quitAnswer = UserPrompts::Quit::Cancel;
+    window().close();
+    QCOMPARE(m_driver->prompts->asked, QStringList{u"askQuitWithJobs"_qs});
+    QVERIFY(window().isVisible());
+    QVERIFY(m_driver->program->controllers().recovery->isRunning());
+
+    m_driver->prompts->quitAnswer = UserPrompts::Quit::StopAndSave;
+    window().close();
+    QTRY_VERIFY_WITH_TIMEOUT(!window().isVisible(), 30000);
+    QCOMPARE(workspace().session().runs.size(), 2U); // the stopped run was kept
     QVERIFY(!workspace().isDirty());
 }
 
