@@ -52,6 +52,7 @@ ModelsDock::ModelsDock(Workspace *workspace, QWidget *parent)
     m_tree->setEditTriggers(QAbstractItemView::EditKeyPressed);
     m_tree->setExpandsOnDoubleClick(false);
     m_tree->setIndentation(14);
+    m_tree->setIconSize(QSize(16, 16));
     m_tree->header()->setStretchLastSection(false);
     m_tree->header()->setSectionResizeMode(RecordTreeModel::Name, QHeaderView::Stretch);
     m_tree->header()->setSectionResizeMode(RecordTreeModel::Parameters, QHeaderView::Fixed);
