@@ -16,9 +16,9 @@ OverlayChartView::OverlayChartView(QChart *chart, QWidget *parent) : QChartView(
 {
     setFrameShape(QFrame::NoFrame);
     setRenderHint(QPainter::Antialiasing);
-    setViewportUpdateMode(QGraphicsView::FullViewportUpdate); // the overlay lies outside the scene
+    // The overlay draws over the whole plot: a partial update would leave parts of the last one behind.
+    setViewportUpdateMode(QGraphicsView::FullViewportUpdate);
     setMinimumSize(160, 120);
-    // The overlay draws over the whole plot, so a partial update would leave parts of the last one behind.
 }
 
 void OverlayChartView::drawForeground(QPainter *painter, const QRectF &rect)
