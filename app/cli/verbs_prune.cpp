@@ -144,6 +144,7 @@ PlanOptions parsePlanOptions(const PlanArguments &arguments)
     result.request.method = arguments.method;
     result.request.sparsity = arguments.sparsity;
     result.request.remove = arguments.remove;
+    result.request.uniformWidths = arguments.method != "selection"; // units by hand are taken as they are unless asked
     for (const std::string &option : arguments.options) {
         const auto equals = option.find('=');
         const std::string key = option.substr(0, equals);
@@ -227,7 +228,7 @@ void plan(Shell &shell, const PlanArguments &arguments)
         if (options.units.empty())
             throw Error(ErrorKind::InvalidArgument, "Method 'selection' needs its units.",
                         "Give --option blocks=3,5, kv=1:0 or ffn=3:0-9.");
-        result = workflow::makeSelectionPlan(options.units, *info.config, info.digest);
+        result = workflow::makeSelectionPlan(options.units, *info.config, info.digest, options.request);
     } else {
         result = workflow::makePlan(options.request, *info.config, analysisFor(shell, arguments, info));
     }

@@ -20,30 +20,6 @@ namespace secateur {
 
 namespace {
 
-/// Scores [layers][units] of \a group, for the choice of units that snapping adds.
-std::vector<std::vector<float>> scoreRows(const AnalysisResult *analysis, const std::string &group)
-{
-    std::vector<std::vector<float>> rows;
-    const MetricMapPtr map = analysis ? analysis->find(group, "activation_weight") : nullptr;
-    if (!map)
-        return rows;
-    for (std::int64_t row = 0; row < map->rows; ++row) {
-        const auto begin = map->values.begin() + static_cast<std::ptrdiff_t>(row * map->columns);
-        rows.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(map->columns));
-    }
-    return rows;
-}
-
-/// 64, but at most a sixteenth of a narrow model's FFN width.
-int usualMultiple(const ModelConfig &dense)
-{
-    const int width = dense.blocks.empty() ? 0 : dense.blocks.front().intermediateSize;
-    int multiple = 64;
-    while (multiple > 1 && multiple > width / 16)
-        multiple /= 2;
-    return multiple;
-}
-
 QString selectionPlanName(const UnitSet &removed)
 {
     QStringList parts;
@@ -96,14 +72,9 @@ PlanPreview makePreview(const PlanDraft &draft, const ModelConfig &dense, const 
         preview.plan.removed = unitsUnion(added, parentRemoved);
         const bool isByHand = draft.request.method == "selection" || !parentRemoved.empty();
         if (draft.request.uniformWidths && isByHand) {
-            const int multiple = draft.request.ffnMultiple > 0 ? draft.request.ffnMultiple : usualMultiple(dense);
-            const SnapResult snap
-                = snapToUniform(dense, preview.plan.removed, multiple, scoreRows(analysis, "ffn_importance"),
-                                scoreRows(analysis, "head_importance"));
-            if (unitsIntersect(snap.added, locked))
-                throw Error(ErrorKind::InvalidArgument,
-                            PruningController::tr("Equal widths would take out locked units.").toStdString(),
-                            PruningController::tr("Unlock them, or switch “HF-loadable” off.").toStdString());
+            workflow::PlanRequest request = draft.request;
+            request.locked = locked;
+            const SnapResult snap = workflow::uniformSelection(preview.plan.removed, request, dense, analysis);
             preview.plan.removed = snap.removed;
             if (!snap.added.empty())
                 preview.snapped = qString(snap.explanation);

@@ -211,16 +211,6 @@ int planSnapKind(const ModelConfig &dense, const std::vector<int> &kept, std::ma
 
 } // namespace
 
-std::int64_t UnitSet::count() const
-{
-    auto total = static_cast<std::int64_t>(blocks.size());
-    for (const auto &[block, units] : kvGroups)
-        total += static_cast<std::int64_t>(units.size());
-    for (const auto &[block, units] : ffnChannels)
-        total += static_cast<std::int64_t>(units.size());
-    return total;
-}
-
 void validatePlan(const PruningPlan &plan, const ModelConfig &dense)
 {
     if (plan.removed.count() == 0)

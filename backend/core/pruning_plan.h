@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend/core/model_config.h"
+#include "backend/core/unit_set.h"
 
 #include <cstdint>
 #include <map>
@@ -10,23 +11,11 @@
 
 namespace secateur {
 
-/// A set of removed units. All indices are those of the dense model, 0-based.
-/// Comparison and serialisation see ordered sets, so equal plans are equal whatever the order of clicks.
-struct UnitSet {
-    std::set<int> blocks;
-    std::map<int, std::set<int>> kvGroups;    ///< block → KV groups; a group is 1 key, 1 value, rep query heads
-    std::map<int, std::set<int>> ffnChannels; ///< block → FFN channels
-
-    bool empty() const { return blocks.empty() && kvGroups.empty() && ffnChannels.empty(); }
-    std::int64_t count() const; ///< units in all
-    bool operator==(const UnitSet &) const = default;
-};
-
 /// What to remove from which model, and how that was decided.
 struct PruningPlan {
-    std::string id;     ///< "plan-1"; record id in the session
+    std::string id; ///< "plan-1"; record id in the session
     std::string parent; ///< id of the plan it is a child of; empty: the dense model
-    std::string name;   ///< what the user reads
+    std::string name; ///< what the user reads
     std::string method; ///< "selection", "block_influence", "ffn_activation_weight", …
     std::map<std::string, std::string> options;
     std::string modelDigest; ///< the dense model it was made for
@@ -46,14 +35,14 @@ ModelConfig prunedConfig(const ModelConfig &dense, const UnitSet &removed);
 struct Budget {
     std::int64_t parametersBefore = 0, parametersAfter = 0;
     std::int64_t bytesBefore = 0, bytesAfter = 0; ///< at the dtype of export
-    double flopsBefore = 0, flopsAfter = 0;       ///< per token at `context`
-    std::int64_t kvBefore = 0, kvAfter = 0;       ///< bytes per token, bf16
+    double flopsBefore = 0, flopsAfter = 0; ///< per token at `context`
+    std::int64_t kvBefore = 0, kvAfter = 0; ///< bytes per token, bf16
     std::int64_t context = 512;
-    double nominalSparsity = 0;    ///< removed blocks / blocks, or removed units / units for width
+    double nominalSparsity = 0; ///< removed blocks / blocks, or removed units / units for width
     double parameterSparsity = 0;
     double flopsSparsity = 0;
-    bool loadsInStock = true;      ///< widths are uniform
-    std::string loaderNote;        ///< English sentence when loadsInStock is false
+    bool loadsInStock = true; ///< widths are uniform
+    std::string loaderNote; ///< English sentence when loadsInStock is false
 };
 Budget computeBudget(const ModelConfig &dense, const UnitSet &removed, int exportBytesPerElement = 2,
                      std::int64_t context = 512);

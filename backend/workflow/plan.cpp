@@ -266,6 +266,20 @@ int automaticMultiple(int width)
     return multiple;
 }
 
+/// Scores [layers][units] of \a group by activation × weight; empty without such a map.
+std::vector<std::vector<float>> scoreRows(const AnalysisResult *analysis, const std::string &group)
+{
+    std::vector<std::vector<float>> rows;
+    const MetricMapPtr map = analysis ? analysis->find(group, "activation_weight") : nullptr;
+    if (!map)
+        return rows;
+    for (std::int64_t row = 0; row < map->rows; ++row) {
+        const auto begin = map->values.begin() + static_cast<std::ptrdiff_t>(row * map->columns);
+        rows.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(map->columns));
+    }
+    return rows;
+}
+
 void planUniformWidth(const PlanRequest &request, const MetricMap &map, const WidthUnits &units, bool isFfn,
                       PlanResult &result)
 {
@@ -389,12 +403,32 @@ PlanResult makePlan(const PlanRequest &request, const ModelConfig &dense, const 
     return result;
 }
 
-PlanResult makeSelectionPlan(const UnitSet &removed, const ModelConfig &dense, const std::string &modelDigest)
+SnapResult uniformSelection(const UnitSet &removed, const PlanRequest &request, const ModelConfig &dense,
+                            const AnalysisResult *analysis)
+{
+    const int width = dense.blocks.empty() ? 0 : dense.blocks.front().intermediateSize;
+    const int multiple = request.ffnMultiple > 0 ? request.ffnMultiple : automaticMultiple(width);
+    SnapResult snap = snapToUniform(dense, removed, multiple, scoreRows(analysis, "ffn_importance"),
+                                    scoreRows(analysis, "head_importance"));
+    if (unitsIntersect(snap.added, request.locked))
+        throw Error(ErrorKind::InvalidArgument, "Equal widths would take out locked units.",
+                    "Unlock them, or switch uniform widths off.");
+    return snap;
+}
+
+PlanResult makeSelectionPlan(const UnitSet &chosen, const ModelConfig &dense, const std::string &modelDigest,
+                             const PlanRequest &request, const AnalysisResult *analysis)
 {
     PlanResult result;
     result.plan.method = "selection";
     result.plan.modelDigest = modelDigest;
-    result.plan.removed = removed;
+    result.plan.removed = chosen;
+    if (request.uniformWidths) {
+        SnapResult snap = uniformSelection(chosen, request, dense, analysis);
+        result.plan.removed = std::move(snap.removed);
+        result.snapped = std::move(snap.explanation);
+    }
+    const UnitSet &removed = result.plan.removed;
     std::string what;
     const auto add = [&](std::int64_t count, const char *unit) {
         if (count > 0)

@@ -45,8 +45,17 @@ struct PlanResult {
 /// Error(InvalidArgument) when a map is missing or the budget cannot be met with the locked units.
 PlanResult makePlan(const PlanRequest &request, const ModelConfig &dense, const AnalysisResult &analysis);
 
-/// The plan of units chosen by hand, as they are. Throws as validatePlan().
-PlanResult makeSelectionPlan(const UnitSet &removed, const ModelConfig &dense, const std::string &modelDigest);
+/// Extends units chosen by hand until every block has the same widths, by the activation × weight scores in
+/// \a analysis (null: the highest index goes first). Of \a request only ffnMultiple and locked are read. Throws
+/// Error(InvalidArgument) when a locked unit would have to go.
+SnapResult uniformSelection(const UnitSet &removed, const PlanRequest &request, const ModelConfig &dense,
+                            const AnalysisResult *analysis);
+
+/// The plan of units chosen by hand: as they are, or with \a request.uniformWidths as uniformSelection() extends them.
+/// Throws as validatePlan() and uniformSelection().
+PlanResult makeSelectionPlan(const UnitSet &chosen, const ModelConfig &dense, const std::string &modelDigest,
+                             const PlanRequest &request = {.uniformWidths = false},
+                             const AnalysisResult *analysis = nullptr);
 
 /// The map a method selects from, "group/metric"; empty for "selection". Throws Error(NotFound) listing the methods.
 std::string mapOfMethod(const std::string &method);

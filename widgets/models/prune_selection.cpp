@@ -13,62 +13,6 @@ namespace {
 
 using UnitMap = std::map<int, std::set<int>>;
 
-void uniteUnitMaps(UnitMap &into, const UnitMap &from)
-{
-    for (const auto &[block, units] : from) {
-        if (!units.empty())
-            into[block].insert(units.begin(), units.end());
-    }
-}
-
-void subtractUnitMap(UnitMap &from, const UnitMap &what)
-{
-    for (const auto &[block, units] : what) {
-        const auto found = from.find(block);
-        if (found == from.end())
-            continue;
-        for (const int unit : units)
-            found->second.erase(unit);
-        if (found->second.empty())
-            from.erase(found);
-    }
-}
-
-bool containsUnitMap(const UnitMap &all, const UnitMap &part)
-{
-    for (const auto &[block, units] : part) {
-        if (units.empty())
-            continue;
-        const auto found = all.find(block);
-        if (found == all.end()
-            || !std::includes(found->second.begin(), found->second.end(), units.begin(), units.end()))
-            return false;
-    }
-    return true;
-}
-
-bool intersectUnitMaps(const UnitMap &left, const UnitMap &right)
-{
-    for (const auto &[block, units] : right) {
-        const auto found = left.find(block);
-        if (found == left.end())
-            continue;
-        for (const int unit : units) {
-            if (found->second.contains(unit))
-                return true;
-        }
-    }
-    return false;
-}
-
-std::int64_t countUnitMap(const UnitMap &units)
-{
-    std::int64_t count = 0;
-    for (const auto &[block, members] : units)
-        count += static_cast<std::int64_t>(members.size());
-    return count;
-}
-
 /// Members of \a units in [0, limit); copies the set whole when nothing has to go.
 std::set<int> membersBelow(const std::set<int> &units, int limit)
 {
@@ -78,68 +22,6 @@ std::set<int> membersBelow(const std::set<int> &units, int limit)
 }
 
 } // namespace
-
-UnitSet unitsUnion(UnitSet left, const UnitSet &right)
-{
-    left.blocks.insert(right.blocks.begin(), right.blocks.end());
-    uniteUnitMaps(left.kvGroups, right.kvGroups);
-    uniteUnitMaps(left.ffnChannels, right.ffnChannels);
-    return left;
-}
-
-UnitSet unitsMinus(UnitSet left, const UnitSet &right)
-{
-    for (const int block : right.blocks)
-        left.blocks.erase(block);
-    subtractUnitMap(left.kvGroups, right.kvGroups);
-    subtractUnitMap(left.ffnChannels, right.ffnChannels);
-    return left;
-}
-
-bool unitsContain(const UnitSet &all, const UnitSet &part)
-{
-    return std::includes(all.blocks.begin(), all.blocks.end(), part.blocks.begin(), part.blocks.end())
-        && containsUnitMap(all.kvGroups, part.kvGroups) && containsUnitMap(all.ffnChannels, part.ffnChannels);
-}
-
-bool unitsIntersect(const UnitSet &left, const UnitSet &right)
-{
-    for (const int block : right.blocks) {
-        if (left.blocks.contains(block))
-            return true;
-    }
-    return intersectUnitMaps(left.kvGroups, right.kvGroups) || intersectUnitMaps(left.ffnChannels, right.ffnChannels);
-}
-
-UnitSet unitsOfKind(const UnitSet &units, UnitKind kind)
-{
-    UnitSet result;
-    switch (kind) {
-    case UnitKind::Block:
-        result.blocks = units.blocks;
-        break;
-    case UnitKind::KvGroup:
-        result.kvGroups = units.kvGroups;
-        break;
-    case UnitKind::FfnChannel:
-        result.ffnChannels = units.ffnChannels;
-        break;
-    }
-    return result;
-}
-
-std::int64_t countOfKind(const UnitSet &units, UnitKind kind)
-{
-    switch (kind) {
-    case UnitKind::Block:
-        return static_cast<std::int64_t>(units.blocks.size());
-    case UnitKind::KvGroup:
-        return countUnitMap(units.kvGroups);
-    case UnitKind::FfnChannel:
-        return countUnitMap(units.ffnChannels);
-    }
-    return 0;
-}
 
 QString countedUnits(UnitKind kind, std::int64_t count)
 {
@@ -155,13 +37,6 @@ QString countedUnits(UnitKind kind, std::int64_t count)
             .arg(exactCount(count));
     }
     return {};
-}
-
-UnitSet blockUnits(const std::set<int> &blocks)
-{
-    UnitSet units;
-    units.blocks = blocks;
-    return units;
 }
 
 PruneSelection::PruneSelection(QObject *parent) : QObject(parent)
@@ -230,9 +105,7 @@ UnitSet PruneSelection::selectable(const UnitSet &units) const
         result.blocks.erase(block);
     for (const auto &[block, members] : m_locked.ffnChannels)
         result.blocks.erase(block);
-    subtractUnitMap(result.kvGroups, m_locked.kvGroups);
-    subtractUnitMap(result.ffnChannels, m_locked.ffnChannels);
-    return result;
+    return unitsMinus(std::move(result), m_locked);
 }
 
 bool PruneSelection::isProtected(UnitKind kind, int block, int unit) const

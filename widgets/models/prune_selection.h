@@ -8,19 +8,8 @@
 
 namespace secateur {
 
-enum class UnitKind { Block, KvGroup, FfnChannel };
-
-/// Set algebra over units.
-UnitSet unitsUnion(UnitSet left, const UnitSet &right);
-UnitSet unitsMinus(UnitSet left, const UnitSet &right);
-bool unitsContain(const UnitSet &all, const UnitSet &part);
-bool unitsIntersect(const UnitSet &left, const UnitSet &right);
-/// Units of one kind only.
-UnitSet unitsOfKind(const UnitSet &units, UnitKind kind);
-std::int64_t countOfKind(const UnitSet &units, UnitKind kind);
 /// "3 blocks", "1 KV group", "12 034 channels".
 QString countedUnits(UnitKind kind, std::int64_t count);
-UnitSet blockUnits(const std::set<int> &blocks);
 
 /// The one selection of units to remove, shared by every view, and the units that are locked against removal.
 ///
