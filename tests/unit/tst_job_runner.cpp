@@ -1,6 +1,7 @@
 #include "backend/jobs/job_runner.h"
 
 #include <QElapsedTimer>
+#include <QScopeGuard>
 #include <QSignalSpy>
 #include <QTest>
 #include <QThread>
@@ -170,9 +171,10 @@ void TestJobRunner::cancelStopsAtNextCheckpoint()
 
 void TestJobRunner::cancelledWaitingJobNeverRuns()
 {
-    JobRunner runner;
-    QSignalSpy changed(&runner, &JobRunner::jobChanged);
     std::binary_semaphore proceed{0};
+    JobRunner runner;
+    const auto releaseAtLatest = qScopeGuard([&proceed] { proceed.release(); }); // a failed check must not hang
+    QSignalSpy changed(&runner, &JobRunner::jobChanged);
     std::atomic_bool ran = false;
     bool cancelled = false;
     bool firstDone = false;
@@ -184,6 +186,7 @@ void TestJobRunner::cancelledWaitingJobNeverRuns()
             return 1;
         },
         [&](Outcome<int> outcome) { firstDone = outcome.index() == 0; });
+    QTRY_COMPARE(lastStatus(changed).state, JobStatus::State::Running);
     const int waiting = runner.submit<int>(
         QStringLiteral("Second"), QString(), this,
         [&](const JobContext &) {
