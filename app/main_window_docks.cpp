@@ -129,7 +129,7 @@ void MainWindow::applyDefaultSizes(int tab)
         return;
     const bool hasRight = tab == Importance || tab == Plan;
     const bool hasBottom = hasRight || tab == Recovery;
-    resizeDocks({m_modelsDock}, {248}, Qt::Horizontal);
+    resizeDocks({m_modelsDock}, {264}, Qt::Horizontal);
     if (hasRight) {
         resizeDocks({m_budgetDock}, {288}, Qt::Horizontal);
         if (tab == Importance)

@@ -197,10 +197,10 @@ void RecoveryPage::showRun()
         tr("trains %1")
             .arg(current.run.empty() || !current.plan ? qString(current.name) : qString(current.plan->name)));
     const RunRecord *run = m_workspace->run(m_workspace->currentSubject().toStdString());
-    if (!m_recovery->isRunning() && !run && current.plan) {
-        // A plan shows the last run that was made from it.
+    if (!m_recovery->isRunning() && !run) {
+        // A plan shows the last run that was made from it, the dense model the last run of all.
         for (const RunRecord &record : m_workspace->session().runs) {
-            if (record.plan == current.plan->id)
+            if (!current.plan || record.plan == current.plan->id)
                 run = &record;
         }
     }
@@ -210,8 +210,7 @@ void RecoveryPage::showRun()
     m_progress->setVisible(running);
     m_evaluate->setVisible(!running && run != nullptr);
     std::vector<EvaluationReportPtr> shown;
-    const std::string planId
-        = running || !current.plan ? (current.plan ? current.plan->id : std::string()) : current.plan->id;
+    const std::string planId = current.plan ? current.plan->id : !running && run ? run->plan : std::string();
     for (const EvaluationReportPtr &report : m_workspace->session().reports) {
         const RunRecord *owner = m_workspace->run(report->subject);
         if (report->subject == "dense" || report->subject == planId || (owner && owner->plan == planId))

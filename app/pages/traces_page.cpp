@@ -131,7 +131,6 @@ QWidget *TracesPage::makeContent()
     setFocusProxy(m_table);
     connect(m_table->selectionModel(), &QItemSelectionModel::currentRowChanged, this, &TracesPage::showSample);
     connect(m_model, &QAbstractItemModel::modelReset, this, [this] {
-        m_table->resizeColumnsToContents();
         m_count->setText(tr("%n sample(s)", nullptr, m_model->rowCount()));
         if (m_model->rowCount() > 0)
             m_table->selectRow(0);
@@ -217,6 +216,7 @@ void TracesPage::showTask()
     m_heads[1]->parentWidget()->setVisible(isPair);
     for (int column = kFirstRightColumn; column < m_model->columnCount(); ++column)
         m_table->setColumnHidden(column, !isPair);
+    m_table->resizeColumnsToContents(); // hidden columns have no width
     Q_EMIT statusChanged();
 }
 

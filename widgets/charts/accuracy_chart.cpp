@@ -7,10 +7,9 @@
 #include <QtCharts/QBarSet>
 #include <QtCharts/QValueAxis>
 
-#include <QHBoxLayout>
+#include <QBoxLayout>
 #include <QLabel>
 #include <QPainter>
-#include <QVBoxLayout>
 
 #include <algorithm>
 
@@ -20,6 +19,7 @@ namespace {
 
 constexpr std::size_t kAccuracyMaximumSeries = 4;
 constexpr double kAccuracyGroupWidth = 0.72;
+constexpr int kHeadMargin = 12;
 
 const TaskReport *accuracyTask(const EvaluationReport &report, const std::string &task)
 {
@@ -35,6 +35,7 @@ struct AccuracyChart::Private {
     OverlayChartView *view = nullptr;
     QLabel *title = nullptr;
     QLabel *legend = nullptr;
+    QBoxLayout *head = nullptr;
     QBarCategoryAxis *tasksAxis = new QBarCategoryAxis;
     QValueAxis *valueAxis = new QValueAxis;
     QBarSeries *series = nullptr;
@@ -105,6 +106,19 @@ struct AccuracyChart::Private {
         }
     }
 
+    QString titleText(const QString &details) const
+    {
+        return QStringLiteral("<b>%1</b>&nbsp; <span style=\"color:%2\">%3</span>")
+            .arg(AccuracyChart::tr("Accuracy by task"), colors.secondaryText.name(), details);
+    }
+
+    /// Beside the title where both fit, else below it.
+    void arrangeHead(int width)
+    {
+        const int needed = title->sizeHint().width() + legend->sizeHint().width() + 3 * kHeadMargin;
+        head->setDirection(needed <= width ? QBoxLayout::LeftToRight : QBoxLayout::TopToBottom);
+    }
+
     QString legendText() const
     {
         QStringList parts;
@@ -140,16 +154,17 @@ AccuracyChart::AccuracyChart(QWidget *parent) : QWidget(parent), m_private(std::
     m_private->title->setTextFormat(Qt::RichText);
     m_private->legend = new QLabel(this);
     m_private->legend->setTextFormat(Qt::RichText);
-    m_private->legend->setAlignment(Qt::AlignRight | Qt::AlignVCenter);
-    auto *head = new QHBoxLayout;
-    head->setContentsMargins(12, 6, 12, 0);
-    head->addWidget(m_private->title);
-    head->addStretch(1);
-    head->addWidget(m_private->legend);
+    m_private->legend->setMinimumWidth(1); // names may be long: the chart must not force the window wide
+    m_private->title->setMinimumWidth(1);
+    m_private->head = new QBoxLayout(QBoxLayout::LeftToRight);
+    m_private->head->setContentsMargins(kHeadMargin, 6, kHeadMargin, 0);
+    m_private->head->setSpacing(2);
+    m_private->head->addWidget(m_private->title);
+    m_private->head->addWidget(m_private->legend, 1);
     auto *layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);
-    layout->addLayout(head);
+    layout->addLayout(m_private->head);
     layout->addWidget(m_private->view, 1);
     setAccessibleName(tr("Accuracy by task"));
     setReports({});
@@ -170,9 +185,15 @@ void AccuracyChart::setReports(const std::vector<EvaluationReportPtr> &reports)
                 m_private->tasks.push_back(task.task);
     m_private->rebuild();
     m_private->legend->setText(m_private->legendText());
-    m_private->title->setText(QStringLiteral("<b>%1</b>&nbsp; <span style=\"color:%2\">%3</span>")
-                                  .arg(tr("Accuracy by task"), m_private->colors.secondaryText.name(), title()));
+    m_private->title->setText(m_private->titleText(title()));
+    m_private->arrangeHead(width());
     m_private->view->viewport()->update();
+}
+
+void AccuracyChart::resizeEvent(QResizeEvent *event)
+{
+    QWidget::resizeEvent(event);
+    m_private->arrangeHead(width());
 }
 
 QString AccuracyChart::title() const
@@ -199,7 +220,10 @@ QImage AccuracyChart::render(const QSize &size) const
             m_private->colors = colors;
             m_private->rebuild();
         },
-        themeColors(this));
+        themeColors(this),
+        [this] {
+            return m_private->titleText(title().toHtmlEscaped()) + QStringLiteral("<br>") + m_private->legendText();
+        });
 }
 
 } // namespace secateur

@@ -21,7 +21,10 @@ public:
     void setReports(const std::vector<EvaluationReportPtr> &reports);
     /// Text of the panel title: "Accuracy by task · n = 40, 95 % Wilson".
     QString title() const;
-    QImage render(const QSize &size) const;
+    QImage render(const QSize &size) const; ///< with title and legend, light colours, for export
+
+protected:
+    void resizeEvent(QResizeEvent *event) override;
 
 private:
     struct Private;

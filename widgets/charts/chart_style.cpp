@@ -1,7 +1,9 @@
 #include "widgets/charts/chart_style.h"
 
+#include <QTextDocument>
 #include <QtCharts/QAbstractAxis>
 #include <QtCharts/QLegend>
+#include <QtMath>
 
 #include <QEvent>
 #include <QGraphicsLayout>
@@ -92,15 +94,26 @@ double niceStep(double maximum, int count)
 }
 
 QImage renderChartLight(OverlayChartView &view, const QSize &size,
-                        const std::function<void(const ThemeColors &)> &restyle, const ThemeColors &current)
+                        const std::function<void(const ThemeColors &)> &restyle, const ThemeColors &current,
+                        const std::function<QString()> &heading)
 {
     const QSize before = view.size();
     restyle(lightColors());
-    view.resize(size);
+    QTextDocument head;
+    head.setDefaultFont(view.font());
+    head.setTextWidth(size.width());
+    head.setDefaultStyleSheet(QStringLiteral("body { color: %1 }").arg(lightColors().text.name()));
+    head.setHtml(heading ? QStringLiteral("<body>%1</body>").arg(heading()) : QString());
+    const int top = heading ? qCeil(head.size().height()) : 0;
+    view.resize(size.width(), qMax(1, size.height() - top));
     QImage image(size * 2, QImage::Format_RGB32);
     image.setDevicePixelRatio(2);
     image.fill(lightColors().base);
-    static_cast<QWidget &>(view).render(&image); // as a widget: sends the resize a hidden view has not seen
+    static_cast<QWidget &>(view).render(&image, QPoint(0, top)); // as a widget: sends the resize a hidden view missed
+    if (heading) {
+        QPainter painter(&image);
+        head.drawContents(&painter);
+    }
     restyle(current);
     view.resize(before);
     return image;

@@ -45,8 +45,10 @@ void paintEmptyPlot(QPainter &painter, const QRectF &area, const QString &text, 
 /// Steps of 1, 2 or 5 × 10^k that give about \a count ticks up to \a maximum; returns the step.
 double niceStep(double maximum, int count);
 
-/// The chart drawn light, at \a size, for export.
+/// The chart drawn light, at \a size, for export. \a heading (rich text, may be empty) gives the title and the legend
+/// above it; it is asked for after the chart was styled light.
 QImage renderChartLight(OverlayChartView &view, const QSize &size,
-                        const std::function<void(const ThemeColors &)> &restyle, const ThemeColors &current);
+                        const std::function<void(const ThemeColors &)> &restyle, const ThemeColors &current,
+                        const std::function<QString()> &heading = {});
 
 } // namespace secateur

@@ -192,6 +192,9 @@ QSize SecateurStyle::sizeFromContents(ContentsType type, const QStyleOption *opt
         break;
     case CT_HeaderSection:
         result.setHeight(std::max(kRowHeight, result.height()));
+        if (const auto *header = qstyleoption_cast<const QStyleOptionHeader *>(option);
+            header && header->orientation == Qt::Horizontal)
+            result.rwidth() += 2 * kHeaderPadding;
         break;
     case CT_ItemViewItem:
         result.setHeight(std::max(kRowHeight, result.height()));
