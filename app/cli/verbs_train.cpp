@@ -56,6 +56,7 @@ void recoverModel(Shell &shell, RecoverArguments arguments)
 struct EvaluateArguments {
     std::string model, data, out, name;
     EvaluationOptions options;
+    std::vector<std::string> limits; ///< "task=rows"
     bool noChat = false;
 };
 
@@ -101,6 +102,15 @@ void evaluateModel(Shell &shell, const EvaluateArguments &arguments)
     const auto model = shell.openModel(arguments.model);
     workflow::EvaluateRequest request;
     request.options = arguments.options;
+    for (const std::string &limit : arguments.limits) {
+        const auto equals = limit.find('=');
+        const std::string task = limit.substr(0, equals);
+        std::int64_t rows = -1;
+        if (equals == std::string::npos || !CLI::detail::lexical_cast(limit.substr(equals + 1), rows) || rows < 0)
+            throw Error(ErrorKind::InvalidArgument, "Option --limits is '" + limit + "', but must be TASK=ROWS.",
+                        "For example --limits piqa=40,gsm8k=10.");
+        request.options.limits[task] = rows;
+    }
     request.options.chat = !arguments.noChat;
     request.options.seed = shell.options.seed;
     request.dataFolder = arguments.data;
@@ -202,6 +212,8 @@ void addTrainVerbs(CLI::App &program, Shell &shell)
     evaluateVerb->add_option("--data", evaluation->data, "folder with piqa/, gsm8k/, …");
     evaluateVerb->add_option("--limit", evaluation->options.limit, "first rows only, 0 = all")
         ->check(CLI::NonNegativeNumber);
+    evaluateVerb->add_option("--limits", evaluation->limits, "TASK=ROWS, comma-separated, in place of --limit")
+        ->delimiter(',');
     evaluateVerb->add_option("--out", evaluation->out, "folder for rows and results")->required();
     evaluateVerb->add_option("--max-new-tokens", evaluation->options.maxNewTokens, "cap of generated answers")
         ->check(CLI::PositiveNumber)

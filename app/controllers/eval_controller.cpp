@@ -112,7 +112,7 @@ void EvalController::startOne(const Subject &subject, const EvaluationChoice &ch
     live->report.state = subject.state;
     const std::string digest = workspace.session().model.digest;
     ++m_waiting;
-    m_itemsAsked = choice.options.limit;
+    m_runningOptions = choice.options;
     startJob<EvaluationReport>(
         m_services, this, tr("Evaluate, %n task(s)", nullptr, static_cast<int>(choice.options.tasks.size())),
         qString(subject.name),

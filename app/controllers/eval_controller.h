@@ -30,7 +30,7 @@ public:
     bool isRunning() const { return m_waiting > 0; }
     /// A report that is still growing; null: none.
     EvaluationReportPtr runningReport() const { return m_running; }
-    qint64 itemsAsked() const { return m_itemsAsked; }
+    const EvaluationOptions &runningOptions() const { return m_runningOptions; }
 
 Q_SIGNALS:
     void runningChanged(); ///< the growing report has more, or none is running any more
@@ -43,7 +43,7 @@ private:
     EvaluationChoice m_last;
     std::vector<std::shared_ptr<Live>> m_lives; ///< in the order of the queue
     EvaluationReportPtr m_running;
-    qint64 m_itemsAsked = 0;
+    EvaluationOptions m_runningOptions;
     quint64 m_seenVersion = 0;
     int m_waiting = 0;
 

@@ -21,6 +21,7 @@ namespace secateur {
 namespace {
 
 constexpr int kNeedsDataRole = Qt::UserRole + 1;
+enum Column { Task, ScoredBy, Items, Data };
 
 } // namespace
 
@@ -35,7 +36,7 @@ EvaluateDialog::EvaluateDialog(const EvaluationChoice &start, const std::vector<
     outer->addWidget(sectionLabel(tr("Tasks"), this));
     m_tasks = new QTreeWidget(this);
     m_tasks->setAccessibleName(tr("Tasks"));
-    m_tasks->setHeaderLabels({tr("Task"), tr("Scored by"), tr("Data")});
+    m_tasks->setHeaderLabels({tr("Task"), tr("Scored by"), tr("Items"), tr("Data")});
     m_tasks->header()->setStretchLastSection(true);
     m_tasks->setRootIsDecorated(false);
     fillTasks(start, tasks);
@@ -99,7 +100,7 @@ EvaluateDialog::EvaluateDialog(const EvaluationChoice &start, const std::vector<
         for (int i = 0; i < m_tasks->topLevelItemCount(); ++i) {
             QTreeWidgetItem *item = m_tasks->topLevelItem(i);
             if (item->data(0, kNeedsDataRole).toBool())
-                item->setText(2, tr("looked for in the data folder when it runs"));
+                item->setText(Data, tr("looked for in the data folder when it runs"));
         }
     });
     connect(m_tasks, &QTreeWidget::itemChanged, this, &EvaluateDialog::check);
@@ -112,30 +113,44 @@ void EvaluateDialog::fillTasks(const EvaluationChoice &start, const std::vector<
     const auto &chosen = start.options.tasks;
     for (const TaskChoice &task : tasks) {
         auto *item = new QTreeWidgetItem(m_tasks);
-        item->setText(0, task.title);
-        item->setText(1, task.kind);
-        item->setText(2, task.missing.isEmpty() ? tr("available") : tr("not available: %1").arg(task.missing));
-        item->setToolTip(2, item->text(2));
+        item->setText(Task, task.title);
+        item->setText(ScoredBy, task.kind);
+        item->setText(Data, task.missing.isEmpty() ? tr("available") : tr("not available: %1").arg(task.missing));
+        item->setToolTip(Data, item->text(Data));
+        const auto limit = start.options.limits.find(task.id);
+        auto *items = dialogSpin(m_tasks, 0, 1'000'000,
+                                 limit == start.options.limits.end() ? 0 : static_cast<int>(limit->second),
+                                 tr("Items of %1").arg(task.title));
+        items->setSpecialValueText(tr("as below"));
+        items->setToolTip(tr("How many items of this task; “as below” takes the number for all tasks"));
+        connect(items, &QSpinBox::valueChanged, this, &EvaluateDialog::check);
+        m_tasks->setItemWidget(item, Items, items);
         item->setData(0, kNeedsDataRole, !task.missing.isEmpty());
         item->setData(0, Qt::UserRole, QString::fromStdString(task.id));
         const bool isChosen = std::find(chosen.begin(), chosen.end(), task.id) != chosen.end();
         const bool isDefault = chosen.empty() && task.missing.isEmpty();
         item->setCheckState(0, isChosen || isDefault ? Qt::Checked : Qt::Unchecked);
     }
-    m_tasks->resizeColumnToContents(0);
-    m_tasks->resizeColumnToContents(1);
+    for (const int column : {Task, ScoredBy, Items})
+        m_tasks->resizeColumnToContents(column);
 }
 
 void EvaluateDialog::check()
 {
-    const EvaluationChoice now = choice();
-    m_accept->setEnabled(!now.options.tasks.empty());
-    if (now.options.tasks.empty())
+    const EvaluationOptions options = choice().options;
+    m_accept->setEnabled(!options.tasks.empty());
+    std::int64_t fewest = 0; // 0: every task runs whole
+    for (const std::string &task : options.tasks) {
+        const std::int64_t items = options.rowsOf(task);
+        if (items > 0 && (fewest == 0 || items < fewest))
+            fewest = items;
+    }
+    if (options.tasks.empty())
         m_warning->setText(tr("Choose at least one task."));
-    else if (now.options.limit > 0 && now.options.limit < 30)
+    else if (fewest > 0 && fewest < 30)
         m_warning->setText(tr("With %n item(s) per task the 95 % interval is wide; small differences cannot be told "
                               "from chance.",
-                              nullptr, static_cast<int>(now.options.limit)));
+                              nullptr, static_cast<int>(fewest)));
     else
         m_warning->setText({});
 }
@@ -145,8 +160,13 @@ EvaluationChoice EvaluateDialog::choice() const
     EvaluationChoice choice;
     for (int i = 0; i < m_tasks->topLevelItemCount(); ++i) {
         const QTreeWidgetItem *item = m_tasks->topLevelItem(i);
-        if (item->checkState(0) == Qt::Checked)
-            choice.options.tasks.push_back(item->data(0, Qt::UserRole).toString().toStdString());
+        if (item->checkState(0) != Qt::Checked)
+            continue;
+        const std::string task = item->data(0, Qt::UserRole).toString().toStdString();
+        choice.options.tasks.push_back(task);
+        const auto *items = qobject_cast<const QSpinBox *>(m_tasks->itemWidget(m_tasks->topLevelItem(i), Items));
+        if (items && items->value() > 0)
+            choice.options.limits[task] = items->value();
     }
     for (int i = 0; i < m_subjects->count(); ++i) {
         const QListWidgetItem *item = m_subjects->item(i);

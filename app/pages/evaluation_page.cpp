@@ -251,7 +251,7 @@ void EvaluationPage::showRunning()
 {
     const EvaluationReportPtr running = m_evaluation->runningReport();
     if (running)
-        m_model->setRunning(running, m_evaluation->itemsAsked());
+        m_model->setRunning(running, m_evaluation->runningOptions());
     else if (m_model->columnCount() - kFirstReportColumn != static_cast<int>(reportsOfProtocol().size()))
         m_model->setReports(reportsOfProtocol());
     for (int column = kFirstReportColumn; column < m_model->columnCount(); ++column)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,7 @@ namespace secateur {
 struct ComputeSettings {
     std::string device = "cpu"; ///< "cpu", "cuda", "cuda:1"
     std::string dtype = "auto"; ///< "auto", "f32", "bf16"
-    int threads = 0;            ///< 0: all cores
+    int threads = 0; ///< 0: all cores
 };
 
 struct GenerationOptions {
@@ -32,24 +33,31 @@ struct RecoveryOptions {
     bool rsLora = false;
     std::vector<std::string> targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
     int steps = 100;
-    int batchTokens = 2048;      ///< tokens per optimiser step, packed without padding
-    int maxLength = 1024;        ///< longer samples are dropped and counted, never cut before the answer
+    int batchTokens = 2048; ///< tokens per optimiser step, packed without padding
+    int maxLength = 1024; ///< longer samples are dropped and counted, never cut before the answer
     double learningRate = 2e-4;
     std::string schedule = "cosine"; ///< "cosine", "linear", "constant"
     double warmupFraction = 0.1;
     double weightDecay = 0.01;
     double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-    double clipNorm = 1.0;       ///< 0: no clipping
+    double clipNorm = 1.0; ///< 0: no clipping
     std::uint64_t seed = 0;
     bool operator==(const RecoveryOptions &) const = default;
 };
 
 struct EvaluationOptions {
     std::vector<std::string> tasks; ///< ids, e.g. "piqa", "gsm8k"
-    std::int64_t limit = 0;         ///< 0: all rows; otherwise the first `limit` rows
-    int maxNewTokens = 256;         ///< cap for generation tasks
-    bool chat = true;               ///< generation tasks go through the chat template when the model has one
+    std::int64_t limit = 0; ///< 0: all rows; otherwise the first `limit` rows
+    std::map<std::string, std::int64_t> limits = {}; ///< task → rows, in place of `limit`
+    int maxNewTokens = 256; ///< cap for generation tasks
+    bool chat = true; ///< generation tasks go through the chat template when the model has one
     std::uint64_t seed = 0;
+
+    std::int64_t rowsOf(const std::string &task) const
+    {
+        const auto own = limits.find(task);
+        return own == limits.end() ? limit : own->second;
+    }
 };
 
 } // namespace secateur

@@ -60,11 +60,6 @@ struct EvaluationSetting {
     std::string behaviour;
     const JobContext &context;
 
-    std::int64_t limit(const TaskSpec &task) const
-    {
-        const auto it = request.limits.find(task.id);
-        return it == request.limits.end() ? request.options.limit : it->second;
-    }
     int cap(const TaskSpec &task) const
     {
         return request.options.maxNewTokens > 0 ? request.options.maxNewTokens : task.maxNewTokens;
@@ -89,7 +84,7 @@ std::string protocolLine(const EvaluationSetting &setting)
 {
     const EvaluationOptions &options = setting.request.options;
     std::string line = "0-shot, " + rowsText(options.limit);
-    for (const auto &[task, limit] : setting.request.limits)
+    for (const auto &[task, limit] : options.limits)
         line += " (" + task + ": " + rowsText(limit) + ")";
     line += options.maxNewTokens > 0 ? ", cap " + std::to_string(options.maxNewTokens) + " tokens" : ", cap by task";
     line += setting.chatTemplate ? ", chat template " + setting.chatTemplate->digest().substr(0, 8)
@@ -450,7 +445,7 @@ EvaluationReport evaluate(const LoadedModel &dense, const Model &model, const Ev
     if (options.tasks.empty())
         throw Error(ErrorKind::InvalidArgument, "No task was chosen.", "Choose one or more tasks.");
     std::int64_t lowest = options.limit;
-    for (const auto &entry : request.limits)
+    for (const auto &entry : options.limits)
         lowest = std::min(lowest, entry.second);
     if (lowest < 0)
         throw Error(ErrorKind::InvalidArgument,
@@ -487,7 +482,7 @@ EvaluationReport evaluate(const LoadedModel &dense, const Model &model, const Ev
         } else {
             std::vector<TaskItem> items = loadTaskItems(spec, request.dataFolder, 0);
             result.originalRows = static_cast<std::int64_t>(items.size());
-            if (const auto limit = setting.limit(spec); limit > 0 && limit < result.originalRows)
+            if (const auto limit = setting.request.options.rowsOf(spec.id); limit > 0 && limit < result.originalRows)
                 items.resize(static_cast<std::size_t>(limit));
             result.report = TaskRunner(setting, spec, std::move(items), onTask).run();
         }

@@ -13,7 +13,6 @@ namespace secateur::workflow {
 
 struct EvaluateRequest {
     EvaluationOptions options;
-    std::map<std::string, std::int64_t> limits; ///< task → rows, in place of options.limit
     std::filesystem::path dataFolder; ///< folder with piqa/, gsm8k/, …
     std::filesystem::path outputFolder; ///< lm-eval layout, appended per sample, resumable; empty: nothing written
     std::string modelName, subject, state; ///< copied into the report

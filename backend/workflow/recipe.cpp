@@ -112,9 +112,10 @@ private:
     void makeOnePlan(const RecipePlan &wish)
     {
         const LoadedModel &dense = m_bench.dense();
+        const AnalysisResult *analysis = m_result.session.analysis.get();
         PlanResult result = wish.units.empty()
-            ? makePlan(wish.request, dense.model->config(), *m_result.session.analysis)
-            : makeSelectionPlan(wish.units, dense.model->config(), dense.info.digest);
+            ? makePlan(wish.request, dense.model->config(), *analysis)
+            : makeSelectionPlan(wish.units, dense.model->config(), dense.info.digest, wish.request, analysis);
         PruningPlan &plan = result.plan;
         plan.id = "plan-" + std::to_string(m_result.session.plans.size() + 1);
         plan.name = wish.name;
@@ -153,7 +154,6 @@ private:
         const Subject one = subject(name);
         EvaluateRequest request;
         request.options = m_recipe.evaluation->options;
-        request.limits = m_recipe.evaluation->limits;
         request.dataFolder = m_recipe.evaluation->dataFolder;
         request.outputFolder = m_output / "results";
         request.modelName = one.modelName;

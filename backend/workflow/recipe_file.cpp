@@ -97,6 +97,7 @@ RecipePlan readPlan(const JsonNode &node)
     node.read("method", plan.request.method);
     node.read("remove", plan.request.remove);
     node.read("sparsity", plan.request.sparsity);
+    plan.request.uniformWidths = plan.units.empty(); // units by hand are taken as they are unless asked otherwise
     node.read("uniform", plan.request.uniformWidths);
     node.read("multiple", plan.request.ffnMultiple);
     if (plan.request.method == "selection")
@@ -151,7 +152,7 @@ RecipeEvaluation readEvaluation(const JsonNode &node, const std::filesystem::pat
     if (const auto limits = node.find("limits"))
         limits->forEachMember([&](const std::string &task, const JsonNode &value) {
             findTask(task);
-            evaluation.limits[task] = value.integer(0);
+            evaluation.options.limits[task] = value.integer(0);
         });
     node.read("chat", evaluation.options.chat);
     node.read("max_new_tokens", evaluation.options.maxNewTokens);

@@ -28,7 +28,6 @@ struct RecipeRecovery {
 
 struct RecipeEvaluation {
     EvaluationOptions options;
-    std::map<std::string, std::int64_t> limits; ///< task → rows
     std::filesystem::path dataFolder;
     std::vector<std::string> subjects;
 };

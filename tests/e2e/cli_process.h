@@ -22,10 +22,10 @@ struct CliResult {
     }
 };
 
-inline CliResult finishedResult(QProcess &process)
+inline CliResult finishedResult(QProcess &process, int limitMs)
 {
     CliResult result;
-    if (!process.waitForFinished(110'000)) {
+    if (!process.waitForFinished(limitMs)) {
         process.kill();
         process.waitForFinished();
         result.error = "did not end in time: " + process.readAllStandardError();
@@ -39,7 +39,7 @@ inline CliResult finishedResult(QProcess &process)
 }
 
 /// Runs secateur-cli. \a limits: shell commands such as "ulimit -f 20" that hold for this process alone.
-inline CliResult runCli(const QStringList &arguments, const QString &limits = {})
+inline CliResult runCli(const QStringList &arguments, const QString &limits = {}, int limitMs = 110'000)
 {
     QProcess process;
     const QString program = QStringLiteral(SECATEUR_CLI);
@@ -49,7 +49,7 @@ inline CliResult runCli(const QStringList &arguments, const QString &limits = {}
         process.start(QStringLiteral("/bin/sh"),
                       QStringList({QStringLiteral("-c"), limits + QStringLiteral("; exec \"$0\" \"$@\""), program})
                           + arguments);
-    return finishedResult(process);
+    return finishedResult(process, limitMs);
 }
 
 } // namespace secateur

@@ -345,7 +345,7 @@ void TestCliErrors::interruptExitsWithThree()
     QTRY_VERIFY_WITH_TIMEOUT((seen += process.readAllStandardError()).contains("step"), 60'000); // it reports progress
 
     ::kill(static_cast<pid_t>(process.processId()), SIGINT);
-    const CliResult result = finishedResult(process);
+    const CliResult result = finishedResult(process, 110'000);
 
     QVERIFY2(!result.crashed, result.text().constData());
     QVERIFY2(result.exitCode == 3, result.text().constData());

@@ -753,7 +753,7 @@ void TestWorkflow::recipeGivesTheNumbersOfItsSteps()
     workflow::EvaluateRequest evaluation;
     evaluation.options.tasks = {"demo-choice", "demo-arithmetic"};
     evaluation.options.limit = 6;
-    evaluation.limits = {{"demo-arithmetic", 2}};
+    evaluation.options.limits = {{"demo-arithmetic", 2}};
     evaluation.options.maxNewTokens = 6;
     const auto reportDense = workflow::evaluate(dense, *dense.model, evaluation, {});
     const auto reportHealed = workflow::evaluate(dense, bench.runModel("run-1"), evaluation, {});

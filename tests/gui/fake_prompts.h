@@ -17,6 +17,7 @@ public:
     std::optional<workflow::CalibrationRequest> calibrationAnswer;
     std::optional<EvaluationOptions> evaluationAnswer;
     QStringList evaluationSubjects;
+    QString dataFolder;
     std::optional<ExportChoice> exportAnswer;
     QStringList asked; ///< names of the questions, in order
 
@@ -74,6 +75,8 @@ public:
         EvaluationChoice choice = start;
         choice.options = *evaluationAnswer;
         choice.subjects = evaluationSubjects;
+        if (!dataFolder.isEmpty())
+            choice.dataFolder = dataFolder;
         return choice;
     }
     std::optional<ExportChoice> exportModel(const QString &, const QString &, const QString &) override

@@ -99,8 +99,8 @@ void TestResultViews::evaluationGridIsAProperModel()
     EvalTableModel model;
     QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::QtTest);
     model.setReports({report("dense", "dense", 0.8, 0), report("pruned", "pruned", 0.6, 0.25)});
-    model.setRunning(report("recovered", "recovered", 0.7, 0), 40);
-    model.setRunning(report("recovered", "recovered", 0.7, 0), 40);
+    model.setRunning(report("recovered", "recovered", 0.7, 0), {.tasks = {}, .limit = 40});
+    model.setRunning(report("recovered", "recovered", 0.7, 0), {.tasks = {}, .limit = 40});
     QCOMPARE(model.columnCount(), 5);
     model.setReports({});
     QCOMPARE(model.rowCount(), 0);
@@ -125,7 +125,7 @@ void TestResultViews::changeToDenseIsInPoints()
 void TestResultViews::runningCellsCountItems()
 {
     EvalTableModel model;
-    model.setRunning(report("dense", "dense", 0.8, 0), 12);
+    model.setRunning(report("dense", "dense", 0.8, 0), {.tasks = {}, .limit = 20, .limits = {{"gsm8k", 12}}});
     QCOMPARE(model.index(1, 2).data().toString(), QStringLiteral("4 / 12"));
     QCOMPARE(model.index(1, 2).data(EvalTableModel::TotalRole).toLongLong(), 12);
 }

@@ -44,16 +44,15 @@ void EvalTableModel::setReports(std::vector<EvaluationReportPtr> reports)
     beginResetModel();
     m_reports = std::move(reports);
     m_runningId.clear();
-    m_runningTotal = 0;
     rebuildTasks();
     endResetModel();
 }
 
-void EvalTableModel::setRunning(const EvaluationReportPtr &report, qint64 total)
+void EvalTableModel::setRunning(const EvaluationReportPtr &report, const EvaluationOptions &options)
 {
     const auto found = std::find_if(m_reports.begin(), m_reports.end(),
                                     [&](const EvaluationReportPtr &other) { return other->id == report->id; });
-    m_runningTotal = total;
+    m_runningOptions = options;
     if (found != m_reports.end() && (*found)->tasks.size() == report->tasks.size()) {
         // the same cells with newer values: keep the view's selection
         *found = report;
@@ -137,7 +136,8 @@ QVariant EvalTableModel::data(const QModelIndex &index, int role) const
         return role == Qt::DisplayRole ? QVariant(QStringLiteral("–"))
             : role == AccuracyRole     ? QVariant(-1.0)
                                        : QVariant();
-    const bool running = m_runningId == QString::fromStdString(reportOf(index)->id) && m_runningTotal > task->n;
+    const qint64 total = m_runningOptions.rowsOf(task->task);
+    const bool running = m_runningId == QString::fromStdString(reportOf(index)->id) && total > task->n;
     double value = task->n > 0 ? task->accuracy : -1;
     if (m_show == Show::AccuracyNorm)
         value = task->accuracyNorm;
@@ -156,7 +156,7 @@ QVariant EvalTableModel::data(const QModelIndex &index, int role) const
     case CountRole:
         return static_cast<qlonglong>(task->n);
     case TotalRole:
-        return running ? m_runningTotal : qint64(0);
+        return running ? total : qint64(0);
     case NoteRole:
         return QString::fromStdString(task->note);
     case StateRole:
@@ -165,7 +165,7 @@ QVariant EvalTableModel::data(const QModelIndex &index, int role) const
         if (task->n == 0)
             return task->note.empty() ? QStringLiteral("–") : QString::fromStdString(task->note);
         if (running && task->n < 10)
-            return tr("%1 / %2").arg(task->n).arg(m_runningTotal);
+            return tr("%1 / %2").arg(task->n).arg(total);
         if (value < 0)
             return QStringLiteral("–");
         if (m_show == Show::DeltaToDense) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend/core/eval_report.h"
+#include "backend/core/run_config.h"
 
 #include <QAbstractTableModel>
 
@@ -27,7 +28,7 @@ public:
     explicit EvalTableModel(QObject *parent = nullptr);
     void setReports(std::vector<EvaluationReportPtr> reports);
     /// A column that is still growing: replaces the report with the same id. \a total = items asked per task.
-    void setRunning(const EvaluationReportPtr &report, qint64 total);
+    void setRunning(const EvaluationReportPtr &report, const EvaluationOptions &options);
     void setShow(Show show);
     const std::vector<EvaluationReportPtr> &reports() const { return m_reports; }
     const EvaluationReport *reportOf(const QModelIndex &index) const;
@@ -45,7 +46,7 @@ private:
     QStringList m_tasks;
     Show m_show = Show::Accuracy;
     QString m_runningId;
-    qint64 m_runningTotal = 0;
+    EvaluationOptions m_runningOptions;
     void rebuildTasks();
 };
 
