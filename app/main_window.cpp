@@ -39,6 +39,7 @@
 #include <QMenu>
 #include <QMimeData>
 #include <QPushButton>
+#include <QScreen>
 #include <QStackedWidget>
 #include <QStatusBar>
 #include <QTabWidget>
@@ -126,7 +127,8 @@ MainWindow::MainWindow(const AppServices &services, const Controllers &controlle
         m_chip->setMemory(static_cast<qint64>(use.resident), static_cast<qint64>(use.total));
     });
     m_memory->start(kMemoryPollMs);
-    resize(1440, 900);
+    const QScreen *screen = QGuiApplication::primaryScreen();
+    resize(QSize(1440, 900).boundedTo(screen ? screen->availableSize() : QSize(1440, 900)));
     if (!m_services.settings.geometry().isEmpty())
         restoreGeometry(m_services.settings.geometry());
     showDocument();

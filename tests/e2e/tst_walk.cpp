@@ -240,7 +240,7 @@ void TestWalk::evaluatesThreeModels()
 {
     QTRY_VERIFY(m_driver->isIdle());
     m_driver->prompts->evaluationAnswer
-        = EvaluationOptions{.tasks = {"piqa", "gsm8k"}, .limit = 40, .limits = {{"gsm8k", 10}}, .maxNewTokens = 96};
+        = EvaluationOptions{.tasks = {"piqa", "gsm8k"}, .limit = 40, .limits = {{"gsm8k", 10}}, .maxNewTokens = 64};
     m_driver->prompts->evaluationSubjects = {QString::fromStdString(workspace().session().plans.front().id),
                                              QString::fromStdString(workspace().session().runs.front().id)};
     m_driver->prompts->dataFolder = QString::fromStdString((testData() / "data").string());
@@ -323,7 +323,7 @@ void TestWalk::recipeGivesTheSameNumbers()
                           {{"tasks", {"piqa", "gsm8k"}},
                            {"limit", 40},
                            {"limits", {{"gsm8k", 10}}},
-                           {"max_new_tokens", 96},
+                           {"max_new_tokens", 64},
                            {"data", (testData() / "data").string()},
                            {"subjects", {"dense", "by hand", "recovered"}}}},
                          {"session", "recipe.secateur.json"}};
