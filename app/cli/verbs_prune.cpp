@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -74,6 +75,8 @@ struct AnalyzeArguments {
     std::string model, out;
     CalibrationArguments calibration;
     std::vector<std::string> maps;
+    CLI::Option *budgetOption = nullptr;
+    std::uint64_t memoryBudget = 0;
 };
 
 Json mapsJson(const AnalysisResult &analysis)
@@ -90,11 +93,55 @@ Json mapsJson(const AnalysisResult &analysis)
     return maps;
 }
 
+std::string estimateText(const StreamingEstimate &estimate, std::uint64_t memoryBudget)
+{
+    return "Block by block from the files: about " + bytesText(estimate.peak()) + " of memory, at most "
+        + bytesText(memoryBudget) + " (block " + bytesText(estimate.block) + ", batch " + bytesText(estimate.batch)
+        + ", hidden states " + bytesText(estimate.states)
+        + (estimate.statesInFile ? " in a temporary file" : " in memory") + "); " + std::to_string(estimate.passes)
+        + " pass over the weights, " + bytesText(estimate.bytesRead) + " to read.";
+}
+
+/// In memory when the model fits, else block by block; \a memoryBudget asks for the latter.
+AnalysisResult analysisOf(Shell &shell, const std::string &model, const workflow::AnalyzeRequest &request,
+                          std::optional<std::uint64_t> memoryBudget)
+{
+    const ComputeSettings &compute = shell.options.compute;
+    const bool hasAdapter = !shell.options.adapter.empty();
+    if (memoryBudget && hasAdapter)
+        throw Error(ErrorKind::InvalidArgument, "A model that is read block by block cannot carry an adapter.",
+                    "Export the merged model first, or leave --memory-budget out.");
+    workflow::LoadedModel opened = workflow::openHeaders(model, compute);
+    if (!memoryBudget && !hasAdapter && !analysisFitsInMemory(opened.info, compute))
+        memoryBudget = defaultMemoryBudget();
+    if (!memoryBudget) {
+        workflow::loadWeights(opened, compute, shell.options.adapter, shell.context());
+        return workflow::analyze(opened, request, shell.context());
+    }
+    const auto start = std::chrono::steady_clock::now();
+    const int layers = opened.info.config ? opened.info.config->layers() : 0;
+    bool timed = layers < 2;
+    const JobContext context({}, [&](const Progress &progress) {
+        shell.context().checkpoint(progress);
+        if (timed || progress.done == 0 || progress.done < progress.total / layers)
+            return;
+        timed = true;
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        shell.note("The first of " + std::to_string(layers) + " blocks took " + fixed(seconds, 1) + " s, about "
+                   + fixed(seconds * (layers - 1), 0) + " s are left.");
+    });
+    return workflow::analyzeStreaming(
+        opened, request, compute, *memoryBudget, context,
+        [&](const StreamingEstimate &estimate) { shell.note(estimateText(estimate, *memoryBudget)); });
+}
+
 void analyzeModel(Shell &shell, const AnalyzeArguments &arguments)
 {
-    const auto model = shell.openModel(arguments.model);
-    const AnalysisResult analysis = workflow::analyze(
-        model, {arguments.calibration.request(shell.options.seed), arguments.maps}, shell.context());
+    std::optional<std::uint64_t> memoryBudget;
+    if (arguments.budgetOption->count())
+        memoryBudget = arguments.memoryBudget;
+    const AnalysisResult analysis = analysisOf(
+        shell, arguments.model, {arguments.calibration.request(shell.options.seed), arguments.maps}, memoryBudget);
     writeMaps(arguments.out, analysis);
     std::string text = "Wrote " + std::to_string(analysis.maps.size()) + " maps on " + analysis.calibration.name + " ("
         + std::to_string(analysis.calibration.tokens) + " tokens, " + fixed(analysis.tokensPerSecond, 0)
@@ -194,7 +241,7 @@ AnalysisResult analysisFor(Shell &shell, const PlanArguments &arguments, const M
         // Weights alone decide; the sweep needs some tokens all the same.
         request.calibration = {"bundled", 1, 16, 0};
     }
-    return workflow::analyze(shell.openModel(arguments.model), request, shell.context());
+    return analysisOf(shell, arguments.model, request, std::nullopt);
 }
 
 Json removedJson(const UnitSet &removed)
@@ -327,6 +374,12 @@ void addPruneVerbs(CLI::App &program, Shell &shell)
             "--maps", analysis->maps,
             "block_cosine, block_influence, block_distance, head_importance, ffn_importance; all when left out")
         ->delimiter(',');
+    analysis->budgetOption
+        = analyzeVerb
+              ->add_option("--memory-budget", analysis->memoryBudget,
+                           "read the model block by block within this memory, e.g. 2G (K, M, G, T are powers of 1024); "
+                           "without it only when the model does not fit into free memory")
+              ->transform(CLI::AsSizeValue(false));
     analyzeVerb->add_option("--out", analysis->out, "HDF5 file to write")->required();
     analyzeVerb->callback([&shell, analysis] { shell.verb = [&shell, analysis] { analyzeModel(shell, *analysis); }; });
 

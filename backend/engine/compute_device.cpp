@@ -7,6 +7,7 @@
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 
 #include <dlfcn.h>
 #include <sched.h>
@@ -20,6 +21,9 @@
 namespace secateur {
 
 namespace {
+
+/// LibTorch's name for a device that a library outside of it registered.
+constexpr const char *kOtherAccelerator = "privateuseone:0";
 
 /// The CUDA driver's own functions for the name and size of a card, which need no CUDA headers.
 class CudaDriver {
@@ -153,6 +157,8 @@ at::Device placementDevice(const ComputeSettings &settings)
     const std::string &id = settings.device;
     if (id.empty() || id == "cpu")
         return at::Device(at::kCPU);
+    if (id == kOtherAccelerator && c10::impl::hasDeviceGuardImpl(at::kPrivateUse1))
+        return at::Device(id);
     int index = -1;
     if (id == "cuda") {
         index = 0;
@@ -220,7 +226,8 @@ std::string resolveDtype(const ComputeSettings &settings)
 MemoryUse memoryUse()
 {
     return {kilobyteField("/proc/self/status", "VmRSS:"), kilobyteField("/proc/self/status", "VmHWM:"),
-            kilobyteField("/proc/meminfo", "MemAvailable:"), kilobyteField("/proc/meminfo", "MemTotal:")};
+            kilobyteField("/proc/meminfo", "MemAvailable:"), kilobyteField("/proc/meminfo", "MemTotal:"),
+            kilobyteField("/proc/self/status", "RssAnon:")};
 }
 
 } // namespace secateur

@@ -9,15 +9,15 @@
 namespace secateur {
 
 struct DeviceInfo {
-    std::string id;   ///< "cpu", "cuda:0"
+    std::string id; ///< "cpu", "cuda:0"
     std::string name; ///< "CPU · 2 threads", "NVIDIA H200"
     std::uint64_t totalBytes = 0;
     std::uint64_t freeBytes = 0;
     bool fastBf16 = false; ///< the CPU multiplies bf16 in hardware (avx512_bf16, amx); always true on CUDA
 };
 
-/// Devices of this machine. Loads libtorch_cuda.so when it lies beside libtorch_cpu.so; without a driver there is just the CPU.
-/// Compute thread only.
+/// Devices of this machine. Loads libtorch_cuda.so when it lies beside libtorch_cpu.so; without a driver there is just
+/// the CPU. Compute thread only.
 std::vector<DeviceInfo> listDevices();
 
 /// Sets thread counts; call on the compute thread before the first tensor. Throws Error(InvalidArgument) naming an
@@ -33,6 +33,7 @@ struct MemoryUse {
     std::uint64_t peak = 0;
     std::uint64_t available = 0;
     std::uint64_t total = 0;
+    std::uint64_t anonymous = 0; ///< resident without a file behind it: what cannot be read again
 };
 MemoryUse memoryUse();
 

@@ -88,6 +88,30 @@ std::vector<TokenIds> rowsOf(const Corpus &corpus, const CalibrationRequest &req
     return sequences;
 }
 
+/// The calibration set of \a request in \a model's tokens.
+AnalysisRequest analysisRequest(const LoadedModel &model, const AnalyzeRequest &request)
+{
+    AnalysisRequest analysis;
+    const bool isIds = request.calibration.source.starts_with(kIdsPrefix);
+    const Tokenizer *tokenizer = isIds ? nullptr : &requireTokenizer(model);
+    try {
+        analysis.calibration = makeCalibrationSet(request.calibration, tokenizer, model.chatTemplate.get());
+    } catch (const Error &) {
+        if (!isIds)
+            chatTemplateIfAny(model); // a template that cannot be read is the better reason
+        throw;
+    }
+    analysis.maps = request.maps;
+    return analysis;
+}
+
+AnalysisResult labelled(AnalysisResult result, const ModelInfo &info)
+{
+    result.modelDigest = info.digest;
+    result.modelName = info.name;
+    return result;
+}
+
 } // namespace
 
 std::filesystem::path bundledData(bool chat)
@@ -152,22 +176,18 @@ CalibrationSet makeCalibrationSet(const CalibrationRequest &request, const Token
 
 AnalysisResult analyze(const LoadedModel &model, const AnalyzeRequest &request, const JobContext &context)
 {
-    AnalysisRequest analysis;
-    const bool isIds = request.calibration.source.starts_with(kIdsPrefix);
-    const Tokenizer *tokenizer = isIds ? nullptr : &requireTokenizer(model);
-    try {
-        analysis.calibration = makeCalibrationSet(request.calibration, tokenizer, model.chatTemplate.get());
-    } catch (const Error &) {
-        if (!isIds)
-            chatTemplateIfAny(model); // a template that cannot be read is the better reason
-        throw;
-    }
-    analysis.maps = request.maps;
-    AnalysisResult result = secateur::analyze(*model.model, analysis, context);
-    result.modelDigest = model.info.digest;
-    result.modelName = model.info.name;
-    result.calibration = std::move(analysis.calibration.record);
-    return result;
+    const AnalysisRequest analysis = analysisRequest(model, request);
+    return labelled(secateur::analyze(*model.model, analysis, context), model.info);
+}
+
+AnalysisResult analyzeStreaming(const LoadedModel &headers, const AnalyzeRequest &request,
+                                const ComputeSettings &settings, std::uint64_t memoryBudget, const JobContext &context,
+                                const std::function<void(const StreamingEstimate &)> &announce)
+{
+    const AnalysisRequest analysis = analysisRequest(headers, request);
+    if (announce)
+        announce(estimateStreaming(headers.info, analysis, settings, memoryBudget));
+    return labelled(secateur::analyzeStreaming(headers.info, analysis, settings, memoryBudget, context), headers.info);
 }
 
 } // namespace secateur::workflow

@@ -2,11 +2,13 @@
 
 #include "backend/core/calibration.h"
 #include "backend/core/job_context.h"
+#include "backend/engine/streaming_analysis.h"
 #include "backend/text/chat_template.h"
 #include "backend/text/tokenizer.h"
 #include "backend/workflow/workbench.h"
 
 #include <filesystem>
+#include <functional>
 
 namespace secateur::workflow {
 
@@ -32,5 +34,11 @@ struct AnalyzeRequest {
     std::vector<std::string> maps; ///< empty: all
 };
 AnalysisResult analyze(const LoadedModel &model, const AnalyzeRequest &request, const JobContext &context);
+
+/// The same maps of a model from openHeaders(), block by block from its files, within \a memoryBudget bytes.
+/// \a announce (may be empty) hears the estimate before the work starts.
+AnalysisResult analyzeStreaming(const LoadedModel &headers, const AnalyzeRequest &request,
+                                const ComputeSettings &settings, std::uint64_t memoryBudget, const JobContext &context,
+                                const std::function<void(const StreamingEstimate &)> &announce = {});
 
 } // namespace secateur::workflow

@@ -53,8 +53,7 @@ std::filesystem::path resolveModelPath(const std::string &argument)
                 "A model is a Hugging Face folder, a GGUF file, or " + std::string(kBundledModel) + ".");
 }
 
-LoadedModel openModel(const std::string &argument, const ComputeSettings &settings,
-                      const std::filesystem::path &adapter, const JobContext &context)
+LoadedModel openHeaders(const std::string &argument, const ComputeSettings &settings)
 {
     applyComputeSettings(settings);
     LoadedModel opened;
@@ -72,10 +71,23 @@ LoadedModel openModel(const std::string &argument, const ComputeSettings &settin
     } catch (const Error &) {
         // chatTemplateIfAny() gives the reason
     }
+    return opened;
+}
+
+void loadWeights(LoadedModel &opened, const ComputeSettings &settings, const std::filesystem::path &adapter,
+                 const JobContext &context)
+{
     Model model = loadModel(opened.info, settings, context);
     if (!adapter.empty())
         model = withAdapter(model, loadAdapter(adapter, model));
     opened.model = std::make_shared<const Model>(std::move(model));
+}
+
+LoadedModel openModel(const std::string &argument, const ComputeSettings &settings,
+                      const std::filesystem::path &adapter, const JobContext &context)
+{
+    LoadedModel opened = openHeaders(argument, settings);
+    loadWeights(opened, settings, adapter, context);
     return opened;
 }
 

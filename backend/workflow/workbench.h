@@ -27,8 +27,15 @@ struct LoadedModel {
 /// Resolves "bundled:smollm2" and paths. Throws Error(NotFound).
 std::filesystem::path resolveModelPath(const std::string &argument);
 
-/// Opens headers, tokenizer, template and weights. A missing tokenizer or an unreadable template is no error here. \a
-/// adapter (may be empty): a PEFT folder applied to the model.
+/// Opens headers, tokenizer and template: `model` stays null. A missing tokenizer or an unreadable template is no
+/// error.
+LoadedModel openHeaders(const std::string &argument, const ComputeSettings &settings);
+
+/// Gives what openHeaders() opened its weights. \a adapter (may be empty): a PEFT folder applied to the model.
+void loadWeights(LoadedModel &opened, const ComputeSettings &settings, const std::filesystem::path &adapter,
+                 const JobContext &context);
+
+/// Opens headers, tokenizer, template and weights. Both of the above.
 LoadedModel openModel(const std::string &argument, const ComputeSettings &settings,
                       const std::filesystem::path &adapter, const JobContext &context);
 

@@ -6,6 +6,7 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace secateur {
@@ -21,44 +22,54 @@ bool widthIsFinite(const std::vector<std::vector<double>> &sums)
     return std::isfinite(total);
 }
 
-/// The weight that acts: with the low-rank branch, if there is one.
-Tensor widthEffectiveWeight(const Linear &linear)
+void widthAddSquares(const Tensor &x, std::vector<double> &sums)
 {
-    const Tensor weight = linear.weight.to(at::kFloat);
-    if (!linear.lora)
-        return weight;
-    return weight + at::mm(linear.lora->b, linear.lora->a).to(at::kFloat) * linear.lora->scaling;
+    sums.resize(static_cast<std::size_t>(x.size(1)));
+    addSquares(x, sums);
 }
 
-/// Sum of |w| per row (dimension 1) or per column (dimension 0).
+/// The weight that acts in \a rows rows from \a first on: with the low-rank branch, if there is one.
+Tensor widthEffectiveRows(const Linear &linear, std::int64_t first, std::int64_t rows)
+{
+    const Tensor weight = linear.weight.narrow(0, first, rows).to(at::kFloat);
+    if (!linear.lora)
+        return weight;
+    return weight + at::mm(linear.lora->b.narrow(0, first, rows), linear.lora->a).to(at::kFloat) * linear.lora->scaling;
+}
+
+/// Sum of |w| per row (dimension 1) or per column (dimension 0). Goes by bands of rows: the copies stay small.
 std::vector<double> widthAbsoluteSums(const Linear &linear, std::int64_t dimension)
 {
-    const Tensor sums = at::sum(at::abs(widthEffectiveWeight(linear)), dimension, false, at::kDouble).cpu();
-    const double *data = sums.const_data_ptr<double>();
-    return {data, data + sums.numel()};
+    const std::int64_t rows = linear.weight.size(0);
+    const std::int64_t columns = linear.weight.size(1);
+    const std::int64_t band = std::max<std::int64_t>(1, (1 << 18) / std::max<std::int64_t>(1, columns));
+    std::vector<double> sums(static_cast<std::size_t>(dimension == 1 ? rows : columns));
+    for (std::int64_t first = 0; first < rows; first += band) {
+        const std::int64_t count = std::min(band, rows - first);
+        const Tensor part
+            = at::sum(at::abs(widthEffectiveRows(linear, first, count)), dimension, false, at::kDouble).cpu();
+        const double *data = part.const_data_ptr<double>();
+        double *out = sums.data() + (dimension == 1 ? first : 0);
+        for (std::int64_t i = 0; i < part.numel(); ++i)
+            out[i] += data[i];
+    }
+    return sums;
 }
 
 } // namespace
 
-WidthSums::WidthSums(const Model::Impl &model) : m_attention(model.blocks.size()), m_mlp(model.blocks.size())
-{
-    for (std::size_t i = 0; i < model.blocks.size(); ++i) {
-        const DecoderBlock &block = model.blocks[i];
-        if (block.o.defined())
-            m_attention[i].resize(static_cast<std::size_t>(block.o.weight.size(1)));
-        if (block.down.defined())
-            m_mlp[i].resize(static_cast<std::size_t>(block.down.weight.size(1)));
-    }
-}
+WidthSums::WidthSums(int layers)
+    : m_attention(static_cast<std::size_t>(layers)), m_mlp(static_cast<std::size_t>(layers))
+{ }
 
 void WidthSums::addAttentionOutput(int block, const Tensor &x)
 {
-    addSquares(x, m_attention[static_cast<std::size_t>(block)]);
+    widthAddSquares(x, m_attention[static_cast<std::size_t>(block)]);
 }
 
 void WidthSums::addMlpProduct(int block, const Tensor &x)
 {
-    addSquares(x, m_mlp[static_cast<std::size_t>(block)]);
+    widthAddSquares(x, m_mlp[static_cast<std::size_t>(block)]);
 }
 
 bool WidthSums::isFinite() const
@@ -66,20 +77,19 @@ bool WidthSums::isFinite() const
     return widthIsFinite(m_attention) && widthIsFinite(m_mlp);
 }
 
-UnitScores kvGroupScores(const Model::Impl &model, int block, const std::vector<double> &squares)
+UnitScores kvGroupScores(const DecoderBlock &block, int headDim, const std::vector<double> &squares)
 {
-    const DecoderBlock &weights = model.blocks[static_cast<std::size_t>(block)];
     UnitScores scores;
-    if (!weights.o.defined())
+    if (!block.o.defined())
         return scores;
-    const auto groups = static_cast<std::size_t>(weights.shape.kvHeads);
-    const auto headDim = static_cast<std::size_t>(model.config.headDim);
+    const auto groups = static_cast<std::size_t>(block.shape.kvHeads);
+    const auto headWidth = static_cast<std::size_t>(headDim);
     const std::size_t queryWidth = squares.size() / groups; // channels of q and o that belong to one group
-    const std::vector<double> q = widthAbsoluteSums(weights.q, 1);
-    const std::vector<double> k = widthAbsoluteSums(weights.k, 1);
-    const std::vector<double> v = widthAbsoluteSums(weights.v, 1);
-    const std::vector<double> o = widthAbsoluteSums(weights.o, 0);
-    const auto outputs = static_cast<double>(weights.o.weight.size(0));
+    const std::vector<double> q = widthAbsoluteSums(block.q, 1);
+    const std::vector<double> k = widthAbsoluteSums(block.k, 1);
+    const std::vector<double> v = widthAbsoluteSums(block.v, 1);
+    const std::vector<double> o = widthAbsoluteSums(block.o, 0);
+    const auto outputs = static_cast<double>(block.o.weight.size(0));
     for (std::size_t group = 0; group < groups; ++group) {
         double magnitude = 0;
         double activation = 0;
@@ -87,7 +97,7 @@ UnitScores kvGroupScores(const Model::Impl &model, int block, const std::vector<
             magnitude += q[c] + o[c];
             activation += o[c] / outputs * std::sqrt(squares[c]);
         }
-        for (std::size_t c = group * headDim; c < (group + 1) * headDim; ++c)
+        for (std::size_t c = group * headWidth; c < (group + 1) * headWidth; ++c)
             magnitude += k[c] + v[c];
         scores.weightMagnitude.push_back(magnitude);
         scores.activationWeight.push_back(activation);
@@ -95,16 +105,15 @@ UnitScores kvGroupScores(const Model::Impl &model, int block, const std::vector<
     return scores;
 }
 
-UnitScores ffnChannelScores(const Model::Impl &model, int block, const std::vector<double> &squares)
+UnitScores ffnChannelScores(const DecoderBlock &block, const std::vector<double> &squares)
 {
-    const DecoderBlock &weights = model.blocks[static_cast<std::size_t>(block)];
     UnitScores scores;
-    if (!weights.down.defined())
+    if (!block.down.defined())
         return scores;
-    const std::vector<double> gate = widthAbsoluteSums(weights.gate, 1);
-    const std::vector<double> up = widthAbsoluteSums(weights.up, 1);
-    const std::vector<double> down = widthAbsoluteSums(weights.down, 0);
-    const auto outputs = static_cast<double>(weights.down.weight.size(0));
+    const std::vector<double> gate = widthAbsoluteSums(block.gate, 1);
+    const std::vector<double> up = widthAbsoluteSums(block.up, 1);
+    const std::vector<double> down = widthAbsoluteSums(block.down, 0);
+    const auto outputs = static_cast<double>(block.down.weight.size(0));
     for (std::size_t c = 0; c < squares.size(); ++c) {
         scores.weightMagnitude.push_back(gate[c] + up[c] + down[c]);
         scores.activationWeight.push_back(down[c] / outputs * std::sqrt(squares[c]));

@@ -10,7 +10,7 @@ namespace secateur {
 /// Sums of squares of the inputs of o and down over tokens, per block and channel, in double precision.
 class WidthSums {
 public:
-    explicit WidthSums(const Model::Impl &model);
+    explicit WidthSums(int layers);
 
     void addAttentionOutput(int block, const Tensor &x); ///< (T, H·h)
     void addMlpProduct(int block, const Tensor &x); ///< (T, F)
@@ -23,7 +23,7 @@ public:
     const std::vector<double> &mlpSquares(int block) const { return m_mlp[static_cast<std::size_t>(block)]; }
 
 private:
-    std::vector<std::vector<double>> m_attention; ///< [L][H·h]
+    std::vector<std::vector<double>> m_attention; ///< [L][H·h], empty until the block was seen
     std::vector<std::vector<double>> m_mlp; ///< [L][F]
 };
 
@@ -34,7 +34,7 @@ struct UnitScores {
 };
 
 /// Per KV group and per FFN channel of one block; empty where it has no attention or MLP.
-UnitScores kvGroupScores(const Model::Impl &model, int block, const std::vector<double> &squares);
-UnitScores ffnChannelScores(const Model::Impl &model, int block, const std::vector<double> &squares);
+UnitScores kvGroupScores(const DecoderBlock &block, int headDim, const std::vector<double> &squares);
+UnitScores ffnChannelScores(const DecoderBlock &block, const std::vector<double> &squares);
 
 } // namespace secateur

@@ -8,6 +8,8 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 
+#include <utility>
+
 namespace secateur {
 
 PackedBatch packSequences(const std::vector<TokenIds> &sequences, const at::Device &device)
@@ -32,39 +34,47 @@ PackedBatch packSequences(const std::vector<TokenIds> &sequences, const at::Devi
     return batch;
 }
 
+Tensor runBlock(const Model::Impl &model, int index, Tensor hidden, const std::pair<Tensor, Tensor> &rotary,
+                const Attend &attend, const ForwardTaps &taps, bool training)
+{
+    const DecoderBlock &block = model.blocks[static_cast<std::size_t>(index)];
+    const std::int64_t rows = hidden.size(0);
+    const std::int64_t headDim = model.config.headDim;
+    const double eps = model.config.rmsNormEps;
+    const auto &[cos, sin] = rotary;
+    if (block.q.defined()) {
+        const Tensor x = rmsNorm(hidden, block.attentionNorm, eps); // (T, D)
+        Tensor q = block.q(x, training).view({rows, block.shape.queryHeads, headDim}); // (T, H, h)
+        Tensor k = block.k(x, training).view({rows, block.shape.kvHeads, headDim}); // (T, K, h)
+        const Tensor v = block.v(x, training).view({rows, block.shape.kvHeads, headDim});
+        if (block.qNorm.defined())
+            q = rmsNorm(q, block.qNorm, eps);
+        if (block.kNorm.defined())
+            k = rmsNorm(k, block.kNorm, eps);
+        const Tensor mixed = attend(index, applyRotary(q, cos, sin), applyRotary(k, cos, sin), v); // (T, H·h)
+        if (taps.attentionOutput)
+            taps.attentionOutput(index, mixed);
+        hidden = hidden + block.o(mixed, training);
+    }
+    if (block.gate.defined()) {
+        const Tensor x = rmsNorm(hidden, block.mlpNorm, eps); // (T, D)
+        const Tensor product = gatedProduct(block.gate(x, training), block.up(x, training)); // (T, F)
+        if (taps.mlpProduct)
+            taps.mlpProduct(index, product);
+        hidden = hidden + block.down(product, training);
+    }
+    return hidden;
+}
+
 Tensor runBlocks(const Model::Impl &model, const Tensor &ids, const Tensor &positions, const Attend &attend,
                  const ForwardTaps &taps, bool training)
 {
-    const std::int64_t rows = ids.size(0);
-    const std::int64_t headDim = model.config.headDim;
-    const double eps = model.config.rmsNormEps;
-    const auto [cos, sin] = rotaryTables(model, positions); // (T, h)
+    const std::pair<Tensor, Tensor> rotary = rotaryTables(model, positions); // (T, h)
     Tensor hidden = at::embedding(model.embedding, ids); // (T, D)
     if (taps.hidden)
         taps.hidden(0, hidden);
     for (int index = 0; index < static_cast<int>(model.blocks.size()); ++index) {
-        const DecoderBlock &block = model.blocks[static_cast<std::size_t>(index)];
-        if (block.q.defined()) {
-            const Tensor x = rmsNorm(hidden, block.attentionNorm, eps); // (T, D)
-            Tensor q = block.q(x, training).view({rows, block.shape.queryHeads, headDim}); // (T, H, h)
-            Tensor k = block.k(x, training).view({rows, block.shape.kvHeads, headDim}); // (T, K, h)
-            const Tensor v = block.v(x, training).view({rows, block.shape.kvHeads, headDim});
-            if (block.qNorm.defined())
-                q = rmsNorm(q, block.qNorm, eps);
-            if (block.kNorm.defined())
-                k = rmsNorm(k, block.kNorm, eps);
-            const Tensor mixed = attend(index, applyRotary(q, cos, sin), applyRotary(k, cos, sin), v); // (T, H·h)
-            if (taps.attentionOutput)
-                taps.attentionOutput(index, mixed);
-            hidden = hidden + block.o(mixed, training);
-        }
-        if (block.gate.defined()) {
-            const Tensor x = rmsNorm(hidden, block.mlpNorm, eps); // (T, D)
-            const Tensor product = gatedProduct(block.gate(x, training), block.up(x, training)); // (T, F)
-            if (taps.mlpProduct)
-                taps.mlpProduct(index, product);
-            hidden = hidden + block.down(product, training);
-        }
+        hidden = runBlock(model, index, std::move(hidden), rotary, attend, taps, training);
         if (taps.hidden)
             taps.hidden(index + 1, hidden);
     }

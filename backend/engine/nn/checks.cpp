@@ -41,27 +41,33 @@ bool isFinite(const Tensor &values)
         || at::isfinite(values).all().item<bool>();
 }
 
+void requireFiniteRows(const Tensor &values, const std::vector<std::int64_t> &offsets, const std::string &where,
+                       std::int64_t firstNumber)
+{
+    if (isFinite(values))
+        return;
+    const Tensor rows = at::isfinite(values).all(1).to(at::kInt); // (T)
+    const std::int64_t row = at::argmin(rows).item<std::int64_t>();
+    const auto after = std::upper_bound(offsets.begin(), offsets.end(), row);
+    const auto sequence = static_cast<std::size_t>(after - offsets.begin()) - 1;
+    const std::string name
+        = firstNumber < 0 ? "" : " of sequence " + std::to_string(firstNumber + static_cast<std::int64_t>(sequence));
+    throw Error(ErrorKind::Numeric,
+                "A value is not finite " + where + ", at token " + std::to_string(row - offsets[sequence]) + name + ".",
+                "The weights are damaged or the model overflows in this dtype; try f32.");
+}
+
+std::string stateName(int state)
+{
+    return state == 0 ? "in the embedding" : "after block " + std::to_string(state - 1);
+}
+
 void locateNonFinite(const Model::Impl &model, const std::vector<TokenIds> &sequences, std::int64_t firstNumber)
 {
     const PackedBatch batch = packSequences(sequences, model.device());
-    const auto require = [&](const Tensor &values, const std::string &where) {
-        if (isFinite(values))
-            return;
-        const Tensor rows = at::isfinite(values).all(1).to(at::kInt); // (T)
-        const std::int64_t row = at::argmin(rows).item<std::int64_t>();
-        const auto after = std::upper_bound(batch.offsets.begin(), batch.offsets.end(), row);
-        const auto sequence = static_cast<std::size_t>(after - batch.offsets.begin()) - 1;
-        const std::string name = firstNumber < 0
-            ? ""
-            : " of sequence " + std::to_string(firstNumber + static_cast<std::int64_t>(sequence));
-        throw Error(ErrorKind::Numeric,
-                    "A value is not finite " + where + ", at token " + std::to_string(row - batch.offsets[sequence])
-                        + name + ".",
-                    "The weights are damaged or the model overflows in this dtype; try f32.");
-    };
     ForwardTaps taps;
     taps.hidden = [&](int state, const Tensor &hidden) {
-        require(hidden, state == 0 ? "in the embedding" : "after block " + std::to_string(state - 1));
+        requireFiniteRows(hidden, batch.offsets, stateName(state), firstNumber);
     };
     const Tensor hidden = forwardHidden(model, batch, taps); // (T, D)
     constexpr std::int64_t kRows = 256;

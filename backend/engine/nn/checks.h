@@ -14,6 +14,14 @@ void requireSequence(const ModelConfig &config, const TokenIds &ids, const std::
 /// number of the first sequence in messages; negative: there is only one and it needs no name.
 void locateNonFinite(const Model::Impl &model, const std::vector<TokenIds> &sequences, std::int64_t firstNumber = -1);
 
+/// "in the embedding", "after block 3": where hidden state \a state is.
+std::string stateName(int state);
+
+/// Throws that Error when a value of \a values (T, ·) is not finite. \a offsets as in PackedBatch, \a where: "after
+/// block 3".
+void requireFiniteRows(const Tensor &values, const std::vector<std::int64_t> &offsets, const std::string &where,
+                       std::int64_t firstNumber = -1);
+
 /// true when no value is NaN or infinite.
 bool isFinite(const Tensor &values);
 

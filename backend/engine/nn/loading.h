@@ -15,6 +15,12 @@ using TensorSource = std::function<Tensor(const std::string &name, const std::ve
 std::shared_ptr<Model::Impl> assembleModel(const ModelConfig &config, const at::Device &device,
                                            const TensorSource &source);
 
+/// Block \a index of such a model.
+DecoderBlock assembleBlock(const ModelConfig &config, int index, const TensorSource &source);
+
+/// A model of the shape of \a config with frequencies alone: no block and an empty embedding of \a dtype.
+std::shared_ptr<Model::Impl> emptyModel(const ModelConfig &config, const at::Device &device, at::ScalarType dtype);
+
 /// Throws Error(Numeric) naming \a name in \a file and the first index whose value is not finite.
 void requireFinite(const Tensor &tensor, const std::string &name, const std::string &file);
 
