@@ -22,9 +22,6 @@ namespace secateur {
 
 namespace {
 
-/// LibTorch's name for a device that a library outside of it registered.
-constexpr const char *kOtherAccelerator = "privateuseone:0";
-
 /// The CUDA driver's own functions for the name and size of a card, which need no CUDA headers.
 class CudaDriver {
 public:
@@ -157,8 +154,8 @@ at::Device placementDevice(const ComputeSettings &settings)
     const std::string &id = settings.device;
     if (id.empty() || id == "cpu")
         return at::Device(at::kCPU);
-    if (id == kOtherAccelerator && c10::impl::hasDeviceGuardImpl(at::kPrivateUse1))
-        return at::Device(id);
+    if (c10::impl::hasDeviceGuardImpl(at::kPrivateUse1) && id == c10::get_privateuse1_backend() + ":0")
+        return at::Device(at::kPrivateUse1, 0); // an accelerator that another library registered
     int index = -1;
     if (id == "cuda") {
         index = 0;

@@ -1,8 +1,11 @@
+#include "backend/engine/detail/tensor.h" // LibTorch before Qt
+
 #include "backend/core/error.h"
 #include "backend/engine/analysis.h"
 #include "backend/engine/compute_device.h"
 #include "backend/engine/forward.h"
 #include "backend/engine/generation.h"
+#include "backend/engine/nn/causal_lm.h"
 #include "backend/engine/streaming_analysis.h"
 #include "backend/engine/training.h"
 #include "backend/engine/transforms.h"
@@ -14,8 +17,12 @@
 #include <QTest>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <fstream>
 #include <span>
+
+#include <unistd.h>
 
 using namespace secateur;
 namespace fs = std::filesystem;
@@ -106,6 +113,7 @@ private Q_SLOTS:
     void init();
 
     void mixedDevicesThrow();
+    void strictMemoryCannotBeRead();
     void loadedModelLiesOnTheDevice_data() { devices(); }
     void loadedModelLiesOnTheDevice();
     void forwardAgrees_data() { devices(); }
@@ -180,7 +188,26 @@ void TestDevice::init()
 void TestDevice::mixedDevicesThrow()
 {
     const Model strict = loadModel(m_info, placed(m_strict));
-    QVERIFY_EXCEPTION_THROWN(withAdapter(strict, *trainLora(onCpu(), trainingSamples(), recovery()).adapter), Error);
+    auto mixed = std::make_shared<Model::Impl>(strict.impl());
+    mixed->finalNorm = mixed->finalNorm.cpu();
+    try {
+        forwardSequence(Model(mixed), someIds(5), false);
+        QFAIL("nothing was thrown");
+    } catch (const Error &error) {
+        QVERIFY2(std::string(error.what()).find("cpu") != std::string::npos, error.what());
+    }
+}
+
+void TestDevice::strictMemoryCannotBeRead()
+{
+    const Model strict = loadModel(m_info, placed(m_strict));
+    int ends[2];
+    QCOMPARE(pipe(ends), 0);
+    // the kernel reads from the address on our behalf and tells what we would be killed for
+    QCOMPARE(write(ends[1], strict.impl().finalNorm.const_data_ptr(), 1), ssize_t(-1));
+    QCOMPARE(errno, EFAULT);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 void TestDevice::loadedModelLiesOnTheDevice()

@@ -2,6 +2,7 @@
 
 #include "backend/engine/detail/tensor.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #include <ATen/ops/empty_strided.h>
@@ -128,7 +129,8 @@ public:
         c10::Storage &storage = m_opened[tensor.storage().unsafeGetStorageImpl()];
         if (!storage) {
             storage = c10::Storage(c10::Storage::use_byte_size_t(), tensor.storage().nbytes(),
-                                   c10::DataPtr(strictMemory().opened(tensor.storage().data()), c10::kCPU));
+                                   c10::DataPtr(strictMemory().opened(tensor.storage().data()), c10::kCPU),
+                                   c10::GetAllocator(c10::kCPU), true);
             m_owners.emplace(storage.unsafeGetStorageImpl(), tensor.storage());
         }
         Tensor opened = tensorOn(storage, c10::DispatchKey::CPU, tensor);
@@ -150,10 +152,20 @@ public:
         return closed;
     }
 
-    void requireSameSizes() const
+    /// Results that were given too small and have grown.
+    void takeGrown()
     {
+        for (auto &[opened, owner] : m_owners) {
+            if (opened->data() == strictMemory().opened(owner.data()))
+                continue;
+            c10::DataPtr grown = strictMemory().allocate(opened->nbytes());
+            std::memcpy(strictMemory().opened(grown.get()), opened->data(), opened->nbytes());
+            owner.unsafeGetStorageImpl()->set_data_ptr_noswap(std::move(grown));
+            owner.set_nbytes(opened->nbytes());
+        }
         for (const auto &[opened, tensor] : m_pairs)
-            TORCH_CHECK(opened.sizes() == tensor.sizes(), m_operation, " resizes a tensor of the strict device");
+            if (opened.sizes() != tensor.sizes())
+                tensor.unsafeGetTensorImpl()->set_sizes_and_strides(opened.sizes(), opened.strides());
     }
 
 private:
@@ -193,7 +205,7 @@ void runOpened(const c10::OperatorHandle &operation, c10::Stack *stack)
         value = value.isDevice() ? c10::IValue(c10::Device(c10::kCPU)) : changed(value, open);
     }
     operation.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
-    tensors.requireSameSizes();
+    tensors.takeGrown();
     const std::size_t results = operation.schema().returns().size();
     for (std::size_t i = stack->size() - results; i < stack->size(); ++i)
         (*stack)[i] = changed((*stack)[i], [&](const Tensor &tensor) { return tensors.close(tensor); });
@@ -227,6 +239,10 @@ struct StrictHooks : at::PrivateUse1HooksInterface {
     bool isAvailable() const override { return true; }
     bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
     c10::DeviceIndex deviceCount() const override { return 1; }
+    const at::Generator &getDefaultGenerator(c10::DeviceIndex) const override
+    {
+        return at::detail::getDefaultCPUGenerator();
+    }
     c10::DeviceIndex getCurrentDevice() const override { return 0; }
     void setCurrentDevice(c10::DeviceIndex) const override { }
     c10::DeviceIndex exchangeDevice(c10::DeviceIndex) const override { return 0; }
@@ -259,6 +275,7 @@ void addKernels(torch::Library &library)
 std::string registerStrictDevice()
 {
     static const bool registered = [] {
+        c10::register_privateuse1_backend("strict");
         c10::SetAllocator(kStrict, &strictMemory());
         at::RegisterPrivateUse1HooksInterface(new StrictHooks);
         c10::impl::registerDeviceGuard(kStrict, new StrictGuard);
@@ -268,7 +285,7 @@ std::string registerStrictDevice()
         addKernels(kernels);
         return true;
     }();
-    return registered ? "privateuseone:0" : "";
+    return registered ? "strict:0" : "";
 }
 
 } // namespace secateur
