@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::uint64_t kMebibyte = 1024 * 1024;
 /// Buffers of the matrix products and free pieces between living ones.
-constexpr std::uint64_t kStreamingReserve = 32 * kMebibyte;
+constexpr std::uint64_t kStreamingReserve = 12 * kMebibyte;
 constexpr const char *kEmbedding = "model.embed_tokens.weight";
 
 std::string streamingBlockPrefix(int index)

@@ -189,7 +189,7 @@ void TestStreamingMemory::initTestCase()
     if (m_large)
         shape = {22, 2048, 8192, 32000, 4};
     writeLargeModel(path("model").toStdString(), shape);
-    writeIds(path("ids.json").toStdString(), 16, m_large ? 256 : 30, shape.vocabulary);
+    writeIds(path("ids.json").toStdString(), 4, m_large ? 256 : 40, shape.vocabulary);
     std::uint64_t bytes = 0;
     for (const auto &file : fs::directory_iterator(path("model").toStdString()))
         bytes += file.file_size();
@@ -208,9 +208,9 @@ void TestStreamingMemory::memoryStaysBelowTheBudget()
     if (underSanitizer())
         QSKIP("the address sanitizer has memory of its own");
     QFETCH(QByteArray, dtype);
-    const std::uint64_t budget = m_large ? std::uint64_t(1) << 30 : std::uint64_t(128) << 20;
+    const std::uint64_t budget = m_large ? std::uint64_t(1) << 30 : std::uint64_t(100) << 20;
     const QStringList budgetOption{QStringLiteral("--memory-budget"),
-                                   m_large ? QStringLiteral("1G") : QStringLiteral("128M")};
+                                   m_large ? QStringLiteral("1G") : QStringLiteral("100M")};
     const Watched streamed = watchedCli(analyzeArguments(dtype, path("streamed.h5")) + budgetOption);
     QVERIFY2(!streamed.result.crashed && streamed.result.exitCode == 0, streamed.result.text().constData());
     qInfo("%s: %s\npeak RssAnon %.1f MiB of %.1f MiB, %.1f s", dtype.constData(), streamed.result.error.constData(),
