@@ -62,7 +62,7 @@ Model randomModel(const ModelConfig &config, std::uint64_t seed, const ComputeSe
         const at::ScalarType dtype = placementDtype(settings);
         const at::Generator generator = at::detail::createCPUGenerator(seed);
         const auto options = at::TensorOptions().dtype(at::kFloat);
-        const TensorSource source = [&](const std::string &name, const std::vector<std::int64_t> &shape) {
+        const WeightSource source = [&](const std::string &name, const std::vector<std::int64_t> &shape) {
             if (shape.size() == 2)
                 return (at::randn(shape, generator, options) * 0.02).to(device, dtype);
             return (name.ends_with(".bias") ? at::zeros(shape, options) : at::ones(shape, options)).to(device, dtype);

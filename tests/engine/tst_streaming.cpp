@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kPlenty = std::uint64_t(1) << 40;
-constexpr std::uint64_t kProcessGrowth = 8 << 20; ///< between an estimate and the sweep
+constexpr std::uint64_t kProcessGrowth = 4 << 20; ///< between an estimate and the sweep
 
 ComputeSettings computing(const std::string &dtype)
 {
@@ -117,6 +117,7 @@ private Q_SLOTS:
     void someMapsNeedFewerStates();
     void smallestBudgetWorksAndLessIsRefused();
     void estimateCountsWhatIsRead();
+    void modelThatCannotFitIsKnown();
     void badRequestsAreRefusedAsInMemory();
     void stopEndsTheSweepWithinABatch();
     void damagedWeightsAreNamed();
@@ -215,7 +216,7 @@ void TestStreaming::statesInAFileGiveTheSameMaps()
     const ModelInfo info = tinyModel("file", options);
     AnalysisRequest request = unevenRequest(info.config->vocabSize);
     const std::vector<TokenIds> few = request.calibration.sequences;
-    while (request.calibration.sequences.size() < 9 * 600)
+    while (request.calibration.sequences.size() < 9 * 250)
         request.calibration.sequences.insert(request.calibration.sequences.end(), few.begin(), few.end());
     request.batchTokens = 2000;
     const AnalysisResult resident = analyze(loadModel(info, computing(dtype)), request);
@@ -290,6 +291,15 @@ void TestStreaming::estimateCountsWhatIsRead()
     QCOMPARE(estimate.passes, 1);
     QCOMPARE(estimate.block, std::uint64_t(0)); // F32 weights computed in f32 stay where they are
     QVERIFY(estimateStreaming(info, request, computing("bf16"), kPlenty).block > 0);
+}
+
+void TestStreaming::modelThatCannotFitIsKnown()
+{
+    ModelInfo info = tinyModel("fits");
+    QVERIFY(analysisFitsInMemory(info, computing("f32")));
+    info.config->vocabSize = 2'000'000'000; // × 32 × 4 bytes
+    QVERIFY(!analysisFitsInMemory(info, computing("f32")));
+    QVERIFY(defaultMemoryBudget() > 0);
 }
 
 void TestStreaming::badRequestsAreRefusedAsInMemory()

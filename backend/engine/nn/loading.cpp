@@ -26,7 +26,7 @@ std::string loadingIndexText(std::int64_t flat, at::IntArrayRef sizes)
 
 } // namespace
 
-DecoderBlock assembleBlock(const ModelConfig &config, int index, const TensorSource &source)
+DecoderBlock assembleBlock(const ModelConfig &config, int index, const WeightSource &source)
 {
     const std::int64_t hidden = config.hiddenSize;
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
@@ -73,7 +73,7 @@ std::shared_ptr<Model::Impl> emptyModel(const ModelConfig &config, const at::Dev
 }
 
 std::shared_ptr<Model::Impl> assembleModel(const ModelConfig &config, const at::Device &device,
-                                           const TensorSource &source)
+                                           const WeightSource &source)
 {
     auto model = emptyModel(config, device, at::kFloat);
     const std::int64_t hidden = config.hiddenSize;

@@ -9,14 +9,14 @@
 namespace secateur {
 
 /// Delivers one tensor of the given name and shape on the model's device and in its dtype.
-using TensorSource = std::function<Tensor(const std::string &name, const std::vector<std::int64_t> &shape)>;
+using WeightSource = std::function<Tensor(const std::string &name, const std::vector<std::int64_t> &shape)>;
 
 /// A model of the shape of \a config whose tensors come from \a source, under Hugging Face names and in layer order.
 std::shared_ptr<Model::Impl> assembleModel(const ModelConfig &config, const at::Device &device,
-                                           const TensorSource &source);
+                                           const WeightSource &source);
 
 /// Block \a index of such a model.
-DecoderBlock assembleBlock(const ModelConfig &config, int index, const TensorSource &source);
+DecoderBlock assembleBlock(const ModelConfig &config, int index, const WeightSource &source);
 
 /// A model of the shape of \a config with frequencies alone: no block and an empty embedding of \a dtype.
 std::shared_ptr<Model::Impl> emptyModel(const ModelConfig &config, const at::Device &device, at::ScalarType dtype);
