@@ -170,6 +170,17 @@ private Q_SLOTS:
     void adapterIsRefused();
 
 private:
+    /// In MiB, as the refusal of a budget that is too small tells it; 0 when it does not.
+    qint64 smallestBudget(const char *dtype) const
+    {
+        const Watched refused = watchedCli(analyzeArguments(dtype, path("none.h5"))
+                                           + QStringList{QStringLiteral("--memory-budget"), QStringLiteral("16M")});
+        const QByteArray before = "the smallest that works is ";
+        const auto at = refused.result.error.indexOf(before);
+        if (at < 0)
+            return 0;
+        return refused.result.error.mid(at + before.size()).split(' ').first().toLongLong();
+    }
     QString path(const char *name) const { return m_folder.path() + QLatin1Char('/') + QLatin1String(name); }
     QStringList analyzeArguments(const char *dtype, const QString &out) const
     {
@@ -208,9 +219,10 @@ void TestStreamingMemory::memoryStaysBelowTheBudget()
     if (underSanitizer())
         QSKIP("the address sanitizer has memory of its own");
     QFETCH(QByteArray, dtype);
-    const std::uint64_t budget = m_large ? std::uint64_t(1) << 30 : std::uint64_t(100) << 20;
-    const QStringList budgetOption{QStringLiteral("--memory-budget"),
-                                   m_large ? QStringLiteral("1G") : QStringLiteral("100M")};
+    const qint64 mebibytes = m_large ? 1024 : smallestBudget(dtype.constData()) + 4; // a process may start larger
+    QVERIFY(mebibytes > 4 && (m_large || mebibytes < 160)); // the weights are 190 MB
+    const QStringList budgetOption{QStringLiteral("--memory-budget"), QString::number(mebibytes) + QLatin1Char('M')};
+    const auto budget = static_cast<std::uint64_t>(mebibytes) << 20;
     const Watched streamed = watchedCli(analyzeArguments(dtype, path("streamed.h5")) + budgetOption);
     QVERIFY2(!streamed.result.crashed && streamed.result.exitCode == 0, streamed.result.text().constData());
     qInfo("%s: %s\npeak RssAnon %.1f MiB of %.1f MiB, %.1f s", dtype.constData(), streamed.result.error.constData(),
