@@ -24,7 +24,7 @@ namespace secateur {
 
 namespace {
 
-constexpr std::uint64_t kMebibyte = 1024 * 1024;
+constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
 /// Buffers of the matrix products and free pieces between living ones.
 constexpr std::uint64_t kStreamingReserve = 12 * kMebibyte;
 constexpr const char *kEmbedding = "model.embed_tokens.weight";
@@ -113,6 +113,7 @@ private:
     static std::vector<std::int64_t> tokensOf(const std::vector<CalibrationBatch> &batches)
     {
         std::vector<std::int64_t> tokens;
+        tokens.reserve(batches.size());
         for (const CalibrationBatch &batch : batches)
             tokens.push_back(batch.tokens);
         return tokens;
