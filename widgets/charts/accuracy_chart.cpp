@@ -221,7 +221,7 @@ QImage AccuracyChart::render(const QSize &size) const
             m_private->rebuild();
         },
         themeColors(this),
-        [this] {
+        [this]() -> QString { // not a string builder that outlives its parts
             return m_private->titleText(title().toHtmlEscaped()) + QStringLiteral("<br>") + m_private->legendText();
         });
 }
