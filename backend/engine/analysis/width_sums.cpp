@@ -24,7 +24,7 @@ bool widthIsFinite(const std::vector<std::vector<double>> &sums)
 /// The weight that acts: with the low-rank branch, if there is one.
 Tensor widthEffectiveWeight(const Linear &linear)
 {
-    const Tensor weight = linear.weight.to(at::kFloat);
+    const Tensor weight = linear.matrix();
     if (!linear.lora)
         return weight;
     return weight + at::mm(linear.lora->b, linear.lora->a).to(at::kFloat) * linear.lora->scaling;
@@ -45,9 +45,9 @@ WidthSums::WidthSums(const Model::Impl &model) : m_attention(model.blocks.size()
     for (std::size_t i = 0; i < model.blocks.size(); ++i) {
         const DecoderBlock &block = model.blocks[i];
         if (block.o.defined())
-            m_attention[i].resize(static_cast<std::size_t>(block.o.weight.size(1)));
+            m_attention[i].resize(static_cast<std::size_t>(block.o.inputs()));
         if (block.down.defined())
-            m_mlp[i].resize(static_cast<std::size_t>(block.down.weight.size(1)));
+            m_mlp[i].resize(static_cast<std::size_t>(block.down.inputs()));
     }
 }
 
@@ -79,7 +79,7 @@ UnitScores kvGroupScores(const Model::Impl &model, int block, const std::vector<
     const std::vector<double> k = widthAbsoluteSums(weights.k, 1);
     const std::vector<double> v = widthAbsoluteSums(weights.v, 1);
     const std::vector<double> o = widthAbsoluteSums(weights.o, 0);
-    const auto outputs = static_cast<double>(weights.o.weight.size(0));
+    const auto outputs = static_cast<double>(weights.o.outputs());
     for (std::size_t group = 0; group < groups; ++group) {
         double magnitude = 0;
         double activation = 0;
@@ -104,7 +104,7 @@ UnitScores ffnChannelScores(const Model::Impl &model, int block, const std::vect
     const std::vector<double> gate = widthAbsoluteSums(weights.gate, 1);
     const std::vector<double> up = widthAbsoluteSums(weights.up, 1);
     const std::vector<double> down = widthAbsoluteSums(weights.down, 0);
-    const auto outputs = static_cast<double>(weights.down.weight.size(0));
+    const auto outputs = static_cast<double>(weights.down.outputs());
     for (std::size_t c = 0; c < squares.size(); ++c) {
         scores.weightMagnitude.push_back(gate[c] + up[c] + down[c]);
         scores.activationWeight.push_back(down[c] / outputs * std::sqrt(squares[c]));

@@ -34,15 +34,20 @@ std::shared_ptr<Model::Impl> assembleModel(const ModelConfig &config, const at::
     model->embedding = source("model.embed_tokens.weight", {config.vocabSize, hidden});
     for (int index = 0; index < config.layers(); ++index) {
         const std::string prefix = "model.layers." + std::to_string(index) + ".";
+        DecoderBlock block;
+        block.shape = config.blocks[static_cast<std::size_t>(index)];
         const auto linear = [&](const std::string &name, std::int64_t out, std::int64_t in, bool bias) {
             Linear result;
-            result.weight = source(prefix + name + ".weight", {out, in});
+            if (const std::int64_t rank = block.shape.rank(name.substr(name.find('.') + 1)); rank > 0) {
+                result.factor = source(prefix + name + ".A.weight", {rank, in});
+                result.weight = source(prefix + name + ".B.weight", {out, rank});
+            } else {
+                result.weight = source(prefix + name + ".weight", {out, in});
+            }
             if (bias)
                 result.bias = source(prefix + name + ".bias", {out});
             return result;
         };
-        DecoderBlock block;
-        block.shape = config.blocks[static_cast<std::size_t>(index)];
         if (block.shape.hasAttention) {
             const std::int64_t queryWidth = std::int64_t{block.shape.queryHeads} * config.headDim;
             const std::int64_t keyWidth = std::int64_t{block.shape.kvHeads} * config.headDim;
@@ -61,7 +66,7 @@ std::shared_ptr<Model::Impl> assembleModel(const ModelConfig &config, const at::
             block.mlpNorm = source(prefix + "post_attention_layernorm.weight", {hidden});
             block.gate = linear("mlp.gate_proj", width, hidden, config.mlpBias);
             block.up = linear("mlp.up_proj", width, hidden, config.mlpBias);
-            block.down = linear("mlp.down_proj", hidden, width, config.mlpBias);
+            block.down = linear("mlp.down_proj", hidden, width, config.mlpOutputBias);
         }
         model->blocks.push_back(std::move(block));
     }
