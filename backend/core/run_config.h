@@ -24,7 +24,7 @@ struct GenerationOptions {
     std::uint64_t seed = 0;
     std::vector<std::string> stopStrings;
     std::vector<int> stopIds; ///< end a sequence like the model's own, also with ignoreEos
-    bool stopLoops = true;    ///< end a sequence once endsInLoop(); never with ignoreEos
+    bool stopLoops = true; ///< end a sequence once endsInLoop(); never with ignoreEos
 };
 
 /// LoRA recovery. Defaults are the study's "all linears, r 8, alpha 16".
