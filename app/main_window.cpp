@@ -112,6 +112,7 @@ MainWindow::MainWindow(const AppServices &services, const Controllers &controlle
     connect(workspace.selection(), &PruneSelection::changed, this, &MainWindow::updateActions);
     connect(m_controllers.load, &LoadController::loadingChanged, this, &MainWindow::updateActions);
     connect(&m_services.runner, &JobRunner::jobChanged, this, &MainWindow::noteJob);
+    connect(&m_services.runner, &JobRunner::noticed, &m_services.messages, &Messages::log);
     connect(&m_services.runner, &JobRunner::busyChanged, this, [this](bool busy) {
         updateActions();
         // Queued: the last job hands over its result after it has ended, and that is to be saved too.

@@ -69,7 +69,9 @@ StopOnSignal::StopOnSignal()
 StopOnSignal::~StopOnSignal() = default;
 
 Shell::Shell(std::stop_token stop)
-    : m_context(std::move(stop), [this](const Progress &progress) { showProgress(progress); }),
+    : m_context(
+        std::move(stop), [this](const Progress &progress) { showProgress(progress); },
+        [this](const std::string &sentence) { notice(sentence); }),
       m_isTerminal(::isatty(STDERR_FILENO) == 1),
       m_start(std::chrono::steady_clock::now()),
       m_shown(m_start)
@@ -118,6 +120,19 @@ void Shell::note(const std::string &text)
         return;
     clearProgress();
     writeError(text + "\n");
+}
+
+void Shell::notice(const std::string &sentence)
+{
+    clearProgress();
+    writeError(sentence + "\n");
+}
+
+void Shell::piece(const std::string &text)
+{
+    clearProgress();
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
 }
 
 void Shell::error(const ErrorInfo &info)

@@ -55,6 +55,10 @@ public:
     void result(const Json &json, const std::string &text);
     /// A line about what was done, on standard error; silent with --json.
     void note(const std::string &text);
+    /// A sentence about what was done differently from what was asked, on standard error, also with --json.
+    void notice(const std::string &sentence);
+    /// A part of the result on standard output at once, as it is.
+    void piece(const std::string &text);
     /// One sentence on standard error.
     void error(const ErrorInfo &info);
 

@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -99,7 +100,9 @@ void printPerplexity(Shell &shell, const PerplexityArguments &arguments)
 struct GenerateArguments {
     std::string model, prompts, prompt, ids;
     bool chat = false;
+    bool stream = false;
     int batch = 16;
+    std::uint64_t cacheMegabytes = 0;
     GenerationOptions options;
     CLI::Option *promptOption = nullptr;
 };
@@ -150,20 +153,65 @@ EncodedPrompt encodedPrompt(const workflow::LoadedModel &model, const Prompt &pr
     return result;
 }
 
+/// Writes texts as their tokens come, whole characters only, one text per line.
+class TextStream {
+public:
+    TextStream(Shell &shell, std::shared_ptr<const Tokenizer> tokenizer)
+        : m_shell(shell), m_tokenizer(std::move(tokenizer)), m_decoder(m_tokenizer)
+    { }
+
+    void push(std::size_t sequence, std::int32_t id)
+    {
+        advance(sequence);
+        m_shell.piece(m_decoder.push(id));
+    }
+    /// Ends the texts before \a sequence.
+    void advance(std::size_t sequence)
+    {
+        for (; m_sequence < sequence; ++m_sequence) {
+            m_shell.piece(m_decoder.flush() + "\n");
+            m_decoder = StreamingDecoder(m_tokenizer);
+        }
+    }
+
+private:
+    Shell &m_shell;
+    std::shared_ptr<const Tokenizer> m_tokenizer;
+    StreamingDecoder m_decoder;
+    std::size_t m_sequence = 0;
+};
+
 void generateText(Shell &shell, const GenerateArguments &arguments)
 {
     const auto prompts = promptsOf(arguments);
+    if (arguments.stream && shell.options.json)
+        throw Error(ErrorKind::InvalidArgument, "generate writes either a stream or one JSON document.",
+                    "Leave out --stream or --json.");
     const auto model = shell.openModel(arguments.model);
     GenerationRequest request;
     request.options = arguments.options;
     request.options.seed = shell.options.seed;
-    request.batch = arguments.batch;
+    request.batch = arguments.stream ? 1 : arguments.batch; // texts come one after another
+    request.cacheBytes = arguments.cacheMegabytes << 20;
     std::vector<EncodedPrompt> encodedPrompts;
     for (const Prompt &prompt : prompts) {
         encodedPrompts.push_back(encodedPrompt(model, prompt, arguments.chat));
         request.prompts.push_back(encodedPrompts.back().ids);
     }
-    const GenerationResult result = generate(*model.model, request, model.tokenizer.get(), shell.context());
+    std::optional<TextStream> stream;
+    if (arguments.stream) {
+        workflow::requireTokenizer(model);
+        stream.emplace(shell, model.tokenizer);
+    }
+    const GenerationResult result = generate(*model.model, request, model.tokenizer.get(), shell.context(),
+                                             [&stream](std::size_t sequence, std::int32_t id) {
+                                                 if (stream)
+                                                     stream->push(sequence, id);
+                                             });
+    if (stream) {
+        stream->advance(request.prompts.size());
+        return;
+    }
     Json results = Json::array();
     std::string text;
     for (std::size_t i = 0; i < result.sequences.size(); ++i) {
@@ -187,6 +235,7 @@ void generateText(Shell &shell, const GenerateArguments &arguments)
     const auto rate
         = [](std::int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0; };
     shell.result({{"results", std::move(results)},
+                  {"batch", result.batch},
                   {"prefill_tokens_per_s", rate(result.prefillTokens, result.prefillSeconds)},
                   {"decode_tokens_per_s", rate(result.decodeTokens, result.decodeSeconds)}},
                  text);
@@ -238,6 +287,12 @@ void addForwardVerbs(CLI::App &program, Shell &shell)
         ->capture_default_str();
     generateVerb->add_option("--top-p", generation->options.topP, "nucleus")->check(CLI::Range(0.0, 1.0));
     generateVerb->add_option("--top-k", generation->options.topK, "0 = all")->check(CLI::NonNegativeNumber);
+    generateVerb->add_option("--min-p", generation->options.minP, "least share of the best token's probability")
+        ->check(CLI::Range(0.0, 1.0));
+    generateVerb->add_option("--stop-id", generation->options.stopIds, "token id that ends the output");
+    generateVerb->add_flag("!--no-loop-stop", generation->options.stopLoops, "let proven loops run to the cap");
+    generateVerb->add_flag("--stream", generation->stream, "write texts while they grow, one prompt at a time");
+    generateVerb->add_option("--cache-memory", generation->cacheMegabytes, "MiB for keys and values, 0 = what is free");
     generateVerb->add_option("--stop", generation->options.stopStrings, "text that ends the output");
     generateVerb->add_option("--batch", generation->batch, "sequences decoded together")
         ->check(CLI::PositiveNumber)

@@ -11,12 +11,16 @@ std::vector<BlockTensor> blockTensors(const ModelConfig &config, const BlockShap
     const auto addNorm = [&tensors](Part part, const char *name, std::int64_t size) {
         tensors.push_back({part, std::string(name) + ".weight", {size}});
     };
-    const auto addLinear
-        = [&tensors](Part part, const std::string &name, std::int64_t out, std::int64_t in, bool bias) {
-              tensors.push_back({part, name + ".weight", {out, in}});
-              if (bias)
-                  tensors.push_back({part, name + ".bias", {out}});
-          };
+    const auto addLinear = [&](Part part, const std::string &name, std::int64_t out, std::int64_t in, bool bias) {
+        if (const std::int64_t rank = block.rank(name.substr(name.find('.') + 1)); rank > 0) {
+            tensors.push_back({part, name + ".A.weight", {rank, in}});
+            tensors.push_back({part, name + ".B.weight", {out, rank}});
+        } else {
+            tensors.push_back({part, name + ".weight", {out, in}});
+        }
+        if (bias)
+            tensors.push_back({part, name + ".bias", {out}});
+    };
     if (block.hasAttention) {
         const std::int64_t query = block.queryHeads * head;
         const std::int64_t keyValue = block.kvHeads * head;
@@ -35,7 +39,7 @@ std::vector<BlockTensor> blockTensors(const ModelConfig &config, const BlockShap
         addNorm(Part::MlpNorm, "post_attention_layernorm", hidden);
         addLinear(Part::Gate, "mlp.gate_proj", width, hidden, config.mlpBias);
         addLinear(Part::Up, "mlp.up_proj", width, hidden, config.mlpBias);
-        addLinear(Part::Down, "mlp.down_proj", hidden, width, config.mlpBias);
+        addLinear(Part::Down, "mlp.down_proj", hidden, width, config.mlpOutputBias);
     }
     return tensors;
 }

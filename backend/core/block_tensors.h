@@ -16,7 +16,8 @@ struct BlockTensor {
     std::vector<std::int64_t> shape; ///< [out, in] of a weight, [out] of a bias or norm
 };
 
-/// The tensors of a block of shape \a block in the order of computation.
+/// The tensors of a block of shape \a block in the order of computation. A factored linear W = B·A is stored as
+/// "<name>.A.weight" and "<name>.B.weight".
 std::vector<BlockTensor> blockTensors(const ModelConfig &config, const BlockShape &block);
 
 } // namespace secateur

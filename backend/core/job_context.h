@@ -11,7 +11,7 @@
 namespace secateur {
 
 struct Progress {
-    std::string stage;      ///< stable id such as "analyze.sweep", translated by the GUI
+    std::string stage; ///< stable id such as "analyze.sweep", translated by the GUI
     std::int64_t done = 0;
     std::int64_t total = 0; ///< 0: unknown, show a busy bar
     double tokensPerSecond = 0; ///< 0: not measured
@@ -22,9 +22,12 @@ struct Progress {
 class JobContext {
 public:
     using ProgressSink = std::function<void(const Progress &)>;
+    using NoticeSink = std::function<void(const std::string &)>;
 
     JobContext() = default;
-    JobContext(std::stop_token stop, ProgressSink sink) : m_stop(std::move(stop)), m_sink(std::move(sink)) {}
+    JobContext(std::stop_token stop, ProgressSink sink, NoticeSink notices = {})
+        : m_stop(std::move(stop)), m_sink(std::move(sink)), m_notices(std::move(notices))
+    { }
 
     bool stopRequested() const noexcept { return m_stop.stop_requested(); }
 
@@ -37,9 +40,17 @@ public:
             throw Cancelled{};
     }
 
+    /// Says one sentence about what was done differently from what was asked.
+    void notice(const std::string &sentence) const
+    {
+        if (m_notices)
+            m_notices(sentence);
+    }
+
 private:
     std::stop_token m_stop;
     ProgressSink m_sink;
+    NoticeSink m_notices;
 };
 
 } // namespace secateur

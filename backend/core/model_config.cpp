@@ -1,6 +1,10 @@
 #include "backend/core/model_config.h"
 
+#include "backend/core/block_tensors.h"
+
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 namespace secateur {
 
@@ -9,31 +13,16 @@ bool ModelConfig::isUniform() const
     return std::all_of(blocks.begin(), blocks.end(), [this](const BlockShape &block) {
         const BlockShape &first = blocks.front();
         return block.hasAttention && block.hasMlp && block.kvHeads == first.kvHeads
-            && block.queryHeads == first.queryHeads && block.intermediateSize == first.intermediateSize;
+            && block.queryHeads == first.queryHeads && block.intermediateSize == first.intermediateSize
+            && block.ranks.empty();
     });
 }
 
 std::int64_t blockParameters(const ModelConfig &config, const BlockShape &block)
 {
-    const std::int64_t hidden = config.hiddenSize;
     std::int64_t count = 0;
-    if (block.hasAttention) {
-        const std::int64_t query = std::int64_t(block.queryHeads) * config.headDim;
-        const std::int64_t keyValue = 2 * std::int64_t(block.kvHeads) * config.headDim;
-        count += hidden * (2 * query + keyValue) + hidden; // q, o, k, v and the norm before them
-        if (config.attentionBias)
-            count += query + keyValue;
-        if (config.attentionOutputBias)
-            count += hidden;
-        if (config.queryKeyNorm)
-            count += 2 * std::int64_t(config.headDim);
-    }
-    if (block.hasMlp) {
-        const std::int64_t width = block.intermediateSize;
-        count += 3 * hidden * width + hidden; // gate, up, down and the norm before them
-        if (config.mlpBias)
-            count += 2 * width + hidden;
-    }
+    for (const BlockTensor &tensor : blockTensors(config, block))
+        count += std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t(1), std::multiplies<>());
     return count;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,12 +13,12 @@ struct RopeConfig {
     double theta = 10000.0;
     Scaling scaling = Scaling::None;
     double factor = 1.0;
-    double lowFrequencyFactor = 1.0;   ///< llama3
-    double highFrequencyFactor = 4.0;  ///< llama3
+    double lowFrequencyFactor = 1.0; ///< llama3
+    double highFrequencyFactor = 4.0; ///< llama3
     std::int64_t originalMaxPositions = 0; ///< llama3, yarn
-    double betaFast = 32.0;            ///< yarn
-    double betaSlow = 1.0;             ///< yarn
-    double attentionFactor = 0.0;      ///< yarn; 0 = derived from factor
+    double betaFast = 32.0; ///< yarn
+    double betaSlow = 1.0; ///< yarn
+    double attentionFactor = 0.0; ///< yarn; 0 = derived from factor
     bool operator==(const RopeConfig &) const = default;
 };
 
@@ -27,15 +28,22 @@ struct BlockShape {
     bool hasAttention = true;
     bool hasMlp = true;
     int kvHeads = 0;
-    int queryHeads = 0;       ///< a multiple of kvHeads
+    int queryHeads = 0; ///< a multiple of kvHeads
     int intermediateSize = 0; ///< FFN channels
+    /// "q_proj", …, "down_proj" → r of a factored linear W = B·A, A [r, in], B [out, r]; absent: one matrix
+    std::map<std::string, int> ranks = {};
+    int rank(const std::string &linear) const ///< 0: one matrix
+    {
+        const auto it = ranks.find(linear);
+        return it == ranks.end() ? 0 : it->second;
+    }
     bool operator==(const BlockShape &) const = default;
 };
 
 /// One Llama-like decoder described by data: RMSNorm, RoPE, grouped-query attention, gated MLP (SiLU).
 /// The families differ by these values, not by code.
 struct ModelConfig {
-    std::string modelType;    ///< "llama", "qwen2", "qwen3", "mistral"
+    std::string modelType; ///< of a descriptor file: "llama", "qwen2", …
     std::string architecture; ///< "LlamaForCausalLM"
     int hiddenSize = 0;
     int headDim = 0;
@@ -44,19 +52,20 @@ struct ModelConfig {
     double rmsNormEps = 1e-5;
     RopeConfig rope;
     bool tiedEmbeddings = false;
-    bool attentionBias = false;       ///< q, k, v
+    bool attentionBias = false; ///< q, k, v
     bool attentionOutputBias = false; ///< o
-    bool mlpBias = false;
+    bool mlpBias = false; ///< gate, up
+    bool mlpOutputBias = false; ///< down
     bool queryKeyNorm = false; ///< RMS over head_dim of q and k, before RoPE (Qwen3)
-    int slidingWindow = 0;     ///< 0: none
-    std::string dtype;         ///< dtype of the stored weights, "float32", "bfloat16", "float16"
+    int slidingWindow = 0; ///< 0: none
+    std::string dtype; ///< dtype of the stored weights, "float32", "bfloat16", "float16"
     int bosTokenId = -1;
     std::vector<int> eosTokenIds;
     std::vector<BlockShape> blocks;
     std::string rawJson; ///< config.json as read (or as made from GGUF metadata), carried into exports
 
     int layers() const { return static_cast<int>(blocks.size()); }
-    bool isUniform() const; ///< every block has attention, MLP and the same widths
+    bool isUniform() const; ///< every block has attention, MLP, the same widths and no factored linear
     bool operator==(const ModelConfig &) const = default;
 };
 

@@ -1,3 +1,4 @@
+#include "backend/core/architecture.h"
 #include "backend/core/error.h"
 #include "backend/core/json_text.h"
 #include "backend/core/model_config.h"
@@ -5,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -21,34 +23,6 @@ constexpr std::int64_t kConfigMaxLayers = 16384;
 constexpr std::int64_t kConfigMaxWidth = 1 << 22;
 constexpr std::int64_t kConfigMaxHeads = 1 << 16;
 constexpr std::int64_t kConfigMaxVocabulary = 1 << 26;
-
-/// What a family means when its configuration is silent.
-struct ConfigFamily {
-    const char *modelType;
-    const char *architecture;
-    int defaultMaxPositions;
-    int defaultHeadDim; ///< 0: hidden_size / num_attention_heads
-    bool queryKeyNorm;
-    bool alwaysAttentionBias; ///< on q, k, v only
-    bool attentionBiasKey; ///< `attention_bias` exists and covers q, k, v and o
-    bool mlpBiasKey;
-    enum class Window { Never, Always, IfUsed } window;
-};
-
-constexpr ConfigFamily kConfigFamilies[] = {
-    {"llama", "LlamaForCausalLM", 2048, 0, false, false, true, true, ConfigFamily::Window::Never},
-    {"mistral", "MistralForCausalLM", 131072, 0, false, false, false, false, ConfigFamily::Window::Always},
-    {"qwen2", "Qwen2ForCausalLM", 32768, 0, false, true, false, false, ConfigFamily::Window::IfUsed},
-    {"qwen3", "Qwen3ForCausalLM", 32768, 128, true, false, true, false, ConfigFamily::Window::IfUsed},
-};
-
-const ConfigFamily *configFamily(const std::string &modelType)
-{
-    for (const ConfigFamily &family : kConfigFamilies)
-        if (modelType == family.modelType)
-            return &family;
-    return nullptr;
-}
 
 std::string configValueText(const ConfigJson &value)
 {
@@ -188,10 +162,10 @@ void readYarn(const ConfigObject &source, ModelConfig &config)
         rope.attentionFactor = configYarnMagnitude(rope.factor, mscale) / configYarnMagnitude(rope.factor, mscaleAll);
 }
 
-void readRope(const ConfigObject &root, ModelConfig &config)
+void readRope(const ConfigObject &root, const Architecture &family, ModelConfig &config)
 {
     RopeConfig &rope = config.rope;
-    rope.theta = root.numberOr("rope_theta", 10000.0, 1e-3, 1e15);
+    rope.theta = root.numberOr("rope_theta", family.ropeTheta, 1e-3, 1e15);
     if (root.numberOr("partial_rotary_factor", 1.0, 0, 1) != 1.0)
         root.unsupported("partial_rotary_factor", "is not 1, and partly rotated heads are not known");
     // The older form comes first, unless it is empty: transformers lets it win as well.
@@ -237,9 +211,9 @@ void readRope(const ConfigObject &root, ModelConfig &config)
 }
 
 /// One window for all layers or none; which layers slide may be said by a list or by a number.
-int readSlidingWindow(const ConfigObject &root, const ConfigFamily &family, const ModelConfig &config)
+int readSlidingWindow(const ConfigObject &root, const Architecture &family, const ModelConfig &config)
 {
-    using Window = ConfigFamily::Window;
+    using Window = Architecture::Window;
     if (family.window == Window::Never)
         return 0;
     if (family.window == Window::IfUsed && !root.booleanOr("use_sliding_window", false))
@@ -267,6 +241,16 @@ int readSlidingWindow(const ConfigObject &root, const ConfigFamily &family, cons
     return window;
 }
 
+/// The layer that \a key of \a layers means.
+std::size_t configLayerIndex(const ConfigObject &layers, const std::string &key, const ModelConfig &config)
+{
+    int index = -1;
+    const auto parsed = std::from_chars(key.data(), key.data() + key.size(), index);
+    if (parsed.ec != std::errc() || parsed.ptr != key.data() + key.size() || index < 0 || index >= config.layers())
+        layers.fail("\"" + key + "\"", "is no layer from 0 to " + std::to_string(config.layers() - 1));
+    return static_cast<std::size_t>(index);
+}
+
 /// The configuration's `per_layer_config`: sparse overrides, string keys, zero-based.
 void readPerLayerConfig(const ConfigObject &root, ModelConfig &config)
 {
@@ -274,12 +258,8 @@ void readPerLayerConfig(const ConfigObject &root, ModelConfig &config)
         return;
     const ConfigObject layers = root.object("per_layer_config");
     for (const auto &[key, value] : layers.json().items()) {
-        int index = -1;
-        const auto parsed = std::from_chars(key.data(), key.data() + key.size(), index);
-        if (parsed.ec != std::errc() || parsed.ptr != key.data() + key.size() || index < 0 || index >= config.layers())
-            layers.fail("\"" + key + "\"", "is no layer from 0 to " + std::to_string(config.layers() - 1));
         const ConfigObject layer = layers.object(key, value);
-        BlockShape &block = config.blocks[static_cast<std::size_t>(index)];
+        BlockShape &block = config.blocks[configLayerIndex(layers, key, config)];
         block.intermediateSize
             = static_cast<int>(layer.integerOr("intermediate_size", block.intermediateSize, 1, kConfigMaxWidth));
         block.queryHeads
@@ -311,6 +291,33 @@ void readPerLayerConfig(const ConfigObject &root, ModelConfig &config)
     }
 }
 
+bool readBias(const ConfigObject &root, const Architecture::Bias &bias)
+{
+    if (const std::string *key = std::get_if<std::string>(&bias))
+        return root.booleanOr(key->c_str(), false);
+    return std::get<bool>(bias);
+}
+
+/// Factored linears by layer: {"3": {"q_proj": 16}}.
+void readRanks(const ConfigObject &provenance, ModelConfig &config)
+{
+    if (!provenance.find("ranks"))
+        return;
+    const ConfigObject layers = provenance.object("ranks");
+    for (const auto &[key, value] : layers.json().items()) {
+        const ConfigObject layer = layers.object(key, value);
+        BlockShape &block = config.blocks[configLayerIndex(layers, key, config)];
+        for (const auto &[linear, rank] : value.items()) {
+            static constexpr std::array<std::string_view, 7> linears
+                = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+            const auto at = std::find(linears.begin(), linears.end(), linear);
+            if (at == linears.end() || !(at - linears.begin() < 4 ? block.hasAttention : block.hasMlp))
+                layer.fail(linear, "is no linear of this layer");
+            block.ranks[linear] = static_cast<int>(layer.checkedInteger(linear, rank, 1, kConfigMaxWidth));
+        }
+    }
+}
+
 /// What an earlier export of this program left in the file.
 void readProvenance(const ConfigObject &root, ModelConfig &config)
 {
@@ -320,6 +327,8 @@ void readProvenance(const ConfigObject &root, ModelConfig &config)
     config.attentionBias = provenance.booleanOr("attention_bias", config.attentionBias);
     config.attentionOutputBias = provenance.booleanOr("attention_output_bias", config.attentionOutputBias);
     config.mlpBias = provenance.booleanOr("mlp_bias", config.mlpBias);
+    config.mlpOutputBias = provenance.booleanOr("mlp_output_bias", config.mlpOutputBias);
+    readRanks(provenance, config);
     const ConfigJson *indices = provenance.find("original_blocks");
     if (!indices)
         return;
@@ -352,14 +361,14 @@ void readTokenIds(const ConfigObject &root, ModelConfig &config)
     }
 }
 
-void readHeads(const ConfigObject &root, const ConfigFamily &family, ModelConfig &config, BlockShape &shape)
+void readHeads(const ConfigObject &root, const Architecture &family, ModelConfig &config, BlockShape &shape)
 {
     shape.queryHeads = static_cast<int>(root.integer("num_attention_heads", 1, kConfigMaxHeads));
-    if (!root.mentions("num_key_value_heads") && std::string_view(family.modelType) != "llama")
+    if (!root.mentions("num_key_value_heads") && family.kvHeadsRequired)
         root.fail("num_key_value_heads", "is missing");
     shape.kvHeads = static_cast<int>(root.integerOr("num_key_value_heads", shape.queryHeads, 1, kConfigMaxHeads));
 
-    std::int64_t headDim = root.integerOr("head_dim", family.defaultHeadDim, 1, kConfigMaxWidth);
+    std::int64_t headDim = root.integerOr("head_dim", family.headDim, 1, kConfigMaxWidth);
     if (headDim == 0) {
         if (config.hiddenSize % shape.queryHeads != 0)
             root.fail("num_attention_heads",
@@ -407,10 +416,10 @@ ModelConfig parseModelConfig(const std::string &jsonText, const std::string &fil
     if (!root.find("model_type"))
         root.fail("model_type", "is missing");
     config.modelType = root.textOr("model_type", {});
-    const ConfigFamily *family = configFamily(config.modelType);
+    const Architecture *family = findArchitecture(config.modelType);
     if (!family)
-        root.unsupported("model_type", "is \"" + config.modelType + "\"; known are llama, mistral, qwen2 and qwen3");
-    config.architecture = family->architecture;
+        root.unsupported("model_type", "is \"" + config.modelType + "\"; known are " + knownArchitectures());
+    config.architecture = family->className;
     if (const ConfigJson *architectures = root.find("architectures")) {
         if (!architectures->is_array() || (!architectures->empty() && !architectures->front().is_string()))
             root.fail("architectures", "must be a list of texts");
@@ -427,14 +436,13 @@ ModelConfig parseModelConfig(const std::string &jsonText, const std::string &fil
     config.hiddenSize = static_cast<int>(root.integer("hidden_size", 1, kConfigMaxWidth));
     config.vocabSize = static_cast<int>(root.integer("vocab_size", 1, kConfigMaxVocabulary));
     config.maxPositions = static_cast<int>(
-        root.integerOr("max_position_embeddings", family->defaultMaxPositions, 1, std::numeric_limits<int>::max()));
-    config.rmsNormEps = root.numberOr("rms_norm_eps", 1e-6, 0, 1);
-    config.tiedEmbeddings = root.booleanOr("tie_word_embeddings", false);
+        root.integerOr("max_position_embeddings", family->maxPositions, 1, std::numeric_limits<int>::max()));
+    config.rmsNormEps = root.numberOr("rms_norm_eps", family->rmsNormEps, 0, 1);
+    config.tiedEmbeddings = root.booleanOr("tie_word_embeddings", family->tiedEmbeddings);
     config.queryKeyNorm = family->queryKeyNorm;
-    const bool attentionBias = family->attentionBiasKey && root.booleanOr("attention_bias", false);
-    config.attentionBias = family->alwaysAttentionBias || attentionBias;
-    config.attentionOutputBias = attentionBias;
-    config.mlpBias = family->mlpBiasKey && root.booleanOr("mlp_bias", false);
+    config.attentionBias = readBias(root, family->queryKeyValueBias);
+    config.attentionOutputBias = readBias(root, family->outputBias);
+    config.mlpBias = config.mlpOutputBias = readBias(root, family->mlpBias);
     config.dtype = readDtype(root);
     readTokenIds(root, config);
 
@@ -445,7 +453,7 @@ ModelConfig parseModelConfig(const std::string &jsonText, const std::string &fil
     for (std::size_t i = 0; i < config.blocks.size(); ++i)
         config.blocks[i].originalIndex = static_cast<int>(i);
 
-    readRope(root, config);
+    readRope(root, *family, config);
     config.slidingWindow = readSlidingWindow(root, *family, config);
     readPerLayerConfig(root, config);
     checkHeadGroups(root, config);

@@ -1,3 +1,4 @@
+#include "backend/core/architecture.h"
 #include "backend/core/error.h"
 #include "backend/core/json_text.h"
 #include "backend/core/model_config.h"
@@ -46,16 +47,21 @@ WriterJson writerFreshConfig(const ModelConfig &config)
         json["eos_token_id"] = config.eosTokenIds.front();
     else if (!config.eosTokenIds.empty())
         json["eos_token_id"] = config.eosTokenIds;
-    if (config.modelType == "llama" || config.modelType == "qwen3")
-        json["attention_bias"] = config.attentionBias && config.attentionOutputBias;
-    if (config.modelType == "llama")
-        json["mlp_bias"] = config.mlpBias;
-    if (config.modelType == "mistral")
-        json["sliding_window"] = config.slidingWindow > 0 ? WriterJson(config.slidingWindow) : WriterJson();
-    if (config.modelType == "qwen2" || config.modelType == "qwen3") {
-        json["use_sliding_window"] = config.slidingWindow > 0;
-        json["sliding_window"] = config.slidingWindow > 0 ? WriterJson(config.slidingWindow) : WriterJson();
-        json["max_window_layers"] = config.slidingWindow > 0 ? 0 : config.layers();
+    if (const Architecture *family = findArchitecture(config.modelType)) {
+        // one key may cover several linears; those that differ from it are named as provenance
+        const auto setBias = [&json](const Architecture::Bias &bias, bool value) {
+            if (const std::string *key = std::get_if<std::string>(&bias))
+                json[*key] = json.value(*key, true) && value;
+        };
+        setBias(family->queryKeyValueBias, config.attentionBias);
+        setBias(family->outputBias, config.attentionOutputBias);
+        setBias(family->mlpBias, config.mlpBias && config.mlpOutputBias);
+        if (family->window != Architecture::Window::Never)
+            json["sliding_window"] = config.slidingWindow > 0 ? WriterJson(config.slidingWindow) : WriterJson();
+        if (family->window == Architecture::Window::IfUsed) {
+            json["use_sliding_window"] = config.slidingWindow > 0;
+            json["max_window_layers"] = config.slidingWindow > 0 ? 0 : config.layers();
+        }
     }
     json["rope_theta"] = config.rope.theta;
     WriterJson scaling;
@@ -207,10 +213,14 @@ std::string writeModelConfig(const ModelConfig &config)
     WriterJson provenance = json.value("secateur", WriterJson::object());
     if (!provenance.is_object())
         provenance = WriterJson::object();
-    for (const char *key : {"original_blocks", "attention_bias", "attention_output_bias", "mlp_bias"})
+    for (const char *key :
+         {"original_blocks", "attention_bias", "attention_output_bias", "mlp_bias", "mlp_output_bias", "ranks"})
         provenance.erase(key);
-    for (const BlockShape &block : config.blocks)
-        provenance["original_blocks"].push_back(block.originalIndex);
+    for (std::size_t i = 0; i < config.blocks.size(); ++i) {
+        provenance["original_blocks"].push_back(config.blocks[i].originalIndex);
+        if (!config.blocks[i].ranks.empty())
+            provenance["ranks"][std::to_string(i)] = config.blocks[i].ranks;
+    }
     json.erase("secateur");
     // Biases that the family's own keys cannot express, such as those of FLAP on the output projections.
     const ModelConfig readBack = parseModelConfig(json.dump(), "config.json");
@@ -220,6 +230,8 @@ std::string writeModelConfig(const ModelConfig &config)
         provenance["attention_output_bias"] = config.attentionOutputBias;
     if (readBack.mlpBias != config.mlpBias)
         provenance["mlp_bias"] = config.mlpBias;
+    if (readBack.mlpOutputBias != config.mlpOutputBias)
+        provenance["mlp_output_bias"] = config.mlpOutputBias;
     json["secateur"] = std::move(provenance);
     return json.dump(2) + "\n";
 }

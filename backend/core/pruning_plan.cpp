@@ -40,6 +40,10 @@ std::optional<BlockShape> planShapeAfter(const ModelConfig &dense, const UnitSet
     }
     if (!shape.hasAttention && !shape.hasMlp)
         return std::nullopt;
+    std::erase_if(shape.ranks, [&shape](const auto &entry) {
+        const bool mlp = entry.first == "gate_proj" || entry.first == "up_proj" || entry.first == "down_proj";
+        return mlp ? !shape.hasMlp : !shape.hasAttention;
+    });
     return shape;
 }
 

@@ -20,8 +20,11 @@ struct GenerationOptions {
     double temperature = 0; ///< 0: greedy
     double topP = 1;
     int topK = 0;
+    double minP = 0; ///< drops tokens less likely than this share of the most likely one; 0: off
     std::uint64_t seed = 0;
     std::vector<std::string> stopStrings;
+    std::vector<int> stopIds; ///< end a sequence like the model's own, also with ignoreEos
+    bool stopLoops = true; ///< end a sequence once endsInLoop(); never with ignoreEos
 };
 
 /// LoRA recovery. Defaults are the study's "all linears, r 8, alpha 16".

@@ -42,11 +42,14 @@ Model mergeAdapter(const Model &base, const Adapter &adapter)
                     continue;
                 const LoraBranch &branch = *linear->lora;
                 const Tensor delta = at::matmul(branch.b.to(at::kFloat), branch.a.to(at::kFloat)); // [out, in]
-                linear->weight
-                    = (linear->weight.to(at::kFloat) + delta * branch.scaling).to(linear->weight.scalar_type());
+                linear->weight = (linear->matrix() + delta * branch.scaling).to(linear->weight.scalar_type());
+                linear->factor = Tensor(); // the sum has a higher rank: it becomes one matrix
+                block.shape.ranks.erase(std::string(target));
                 linear->lora = nullptr;
             }
         }
+        for (std::size_t i = 0; i < result->blocks.size(); ++i)
+            result->config.blocks[i] = result->blocks[i].shape;
         return Model(std::move(result));
     });
 }

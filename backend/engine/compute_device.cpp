@@ -14,6 +14,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -27,16 +28,30 @@ class CudaDriver {
 public:
     CudaDriver()
     {
-        m_library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-        if (!m_library)
+        const char *own = std::getenv("SECATEUR_CUDA_DRIVER");
+        m_library = dlopen(own && *own ? own : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+        if (!m_library) {
+            const char *why = dlerror();
+            m_problem = "the driver cannot be loaded (" + std::string(why ? why : "unknown reason") + ")";
             return;
+        }
         m_init = symbol<int (*)(unsigned)>("cuInit");
         m_count = symbol<int (*)(int *)>("cuDeviceGetCount");
         m_device = symbol<int (*)(int *, int)>("cuDeviceGet");
         m_name = symbol<int (*)(char *, int, int)>("cuDeviceGetName");
         m_totalMemory = symbol<int (*)(std::size_t *, int)>("cuDeviceTotalMem_v2");
-        m_usable = m_init && m_count && m_device && m_name && m_totalMemory && m_init(0) == 0;
+        if (!m_init || !m_count || !m_device || !m_name || !m_totalMemory)
+            m_problem = "the driver lacks functions of CUDA";
+        else if (const int code = m_init(0); code != 0)
+            m_problem = "the driver does not start (code " + std::to_string(code) + ")";
+        else
+            m_usable = true;
+        if (m_usable && count() == 0)
+            m_problem = "the driver finds no card";
     }
+
+    /// Empty when there is a card.
+    const std::string &problem() const { return m_problem; }
 
     int count() const
     {
@@ -73,6 +88,7 @@ private:
     int (*m_name)(char *, int, int) = nullptr;
     int (*m_totalMemory)(std::size_t *, int) = nullptr;
     bool m_usable = false;
+    std::string m_problem;
 };
 
 const CudaDriver &cudaDriver()
@@ -81,25 +97,31 @@ const CudaDriver &cudaDriver()
     return driver;
 }
 
-/// Registers LibTorch's CUDA half once. Machines without a driver or a card never pay for loading it.
-bool loadCudaHalf()
+/// Registers LibTorch's CUDA half once; empty when it works, else the reason why not. Machines without a driver or a
+/// card never pay for loading it.
+const std::string &cudaProblem()
 {
-    static const bool loaded = [] {
-        if (cudaDriver().count() == 0)
-            return false;
+    static const std::string problem = []() -> std::string {
+        if (!cudaDriver().problem().empty())
+            return cudaDriver().problem();
         Dl_info info{};
         if (!dladdr(reinterpret_cast<const void *>(&at::get_num_threads), &info) || !info.dli_fname)
-            return false;
+            return "the folder of LibTorch is not known";
         const auto library = std::filesystem::path(info.dli_fname).parent_path() / "libtorch_cuda.so";
-        return std::filesystem::exists(library) && dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL)
-            && at::globalContext().hasCUDA();
+        if (!std::filesystem::exists(library))
+            return "this LibTorch was built for the CPU";
+        if (!dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL)) {
+            const char *why = dlerror();
+            return "LibTorch's CUDA half cannot be loaded (" + std::string(why ? why : "unknown reason") + ")";
+        }
+        return at::globalContext().hasCUDA() ? "" : "LibTorch does not work with this driver";
     }();
-    return loaded;
+    return problem;
 }
 
 int cudaDevices()
 {
-    return loadCudaHalf() ? static_cast<int>(at::getNumGPUs()) : 0;
+    return cudaProblem().empty() ? static_cast<int>(at::getNumGPUs()) : 0;
 }
 
 int usableCores()
@@ -165,8 +187,10 @@ at::Device placementDevice(const ComputeSettings &settings)
             index = -1;
     }
     if (index < 0 || index >= cudaDevices()) {
+        const bool cuda = id.starts_with("cuda") && !cudaProblem().empty();
         throw Error(ErrorKind::InvalidArgument,
-                    "There is no device \"" + id + "\" on this machine; there is: " + knownDevices() + ".",
+                    "There is no device \"" + id + "\" on this machine" + (cuda ? ", because " + cudaProblem() : "")
+                        + "; there is: " + knownDevices() + ".",
                     "Choose one of these devices in the settings.");
     }
     return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
@@ -175,6 +199,16 @@ at::Device placementDevice(const ComputeSettings &settings)
 at::ScalarType placementDtype(const ComputeSettings &settings)
 {
     return resolveDtype(settings) == "bf16" ? at::kBFloat16 : at::kFloat;
+}
+
+std::uint64_t freeDeviceBytes(const at::Device &device)
+{
+    return device.is_cpu() ? memoryUse().available : at::accelerator::getMemoryInfo(device.index()).first;
+}
+
+std::string missingCudaReason()
+{
+    return cudaProblem();
 }
 
 std::vector<DeviceInfo> listDevices()

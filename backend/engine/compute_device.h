@@ -20,6 +20,10 @@ struct DeviceInfo {
 /// the CPU. Compute thread only.
 std::vector<DeviceInfo> listDevices();
 
+/// Why there are no CUDA devices, as a clause: "the driver cannot be loaded (…)". Empty when there are. The driver is
+/// libcuda.so.1 or what $SECATEUR_CUDA_DRIVER names. Compute thread only.
+std::string missingCudaReason();
+
 /// Sets thread counts; call on the compute thread before the first tensor. Throws Error(InvalidArgument) naming an
 /// unknown device or dtype and what there is.
 void applyComputeSettings(const ComputeSettings &settings);

@@ -27,7 +27,8 @@ struct ContinuationScore {
 
 /// Log-likelihood of each continuation after the one context, which is computed once. The first scored token is
 /// predicted by the last context token; an empty context throws Error(InvalidArgument).
-/// Contexts beyond the model's positions are cut from the left, as lm-eval does.
+/// Contexts beyond the model's positions are cut from the left, as lm-eval does. Each continuation scores as it would
+/// alone, up to rounding: f32 sums differ by 1e-6 of their size.
 std::vector<ContinuationScore> scoreContinuations(const Model &model, const TokenIds &context,
                                                   const std::vector<TokenIds> &continuations);
 

@@ -1,9 +1,11 @@
 #include "backend/engine/generation.h"
 
 #include "backend/engine/detail/guards.h"
+#include "backend/engine/detail/placement.h"
 #include "backend/engine/generation/decoder.h"
 #include "backend/engine/generation/sampler.h"
 #include "backend/engine/nn/checks.h"
+#include "backend/text/trace.h"
 
 #include <algorithm>
 #include <chrono>
@@ -41,9 +43,10 @@ public:
           m_tokenizer(tokenizer),
           m_context(context),
           m_onToken(onToken),
-          m_cache(model, slotCount(request), capacity(request), !model.device().is_cpu()),
+          m_cache(makeCache(model, request, context)),
           m_decoder(makeDecoder(model, m_cache))
     {
+        m_result.batch = static_cast<int>(m_cache.slots());
         for (std::int64_t slot = m_cache.slots(); slot-- > 0;)
             m_freeSlots.push_back(slot);
         m_result.sequences.resize(request.prompts.size());
@@ -63,12 +66,6 @@ public:
     }
 
 private:
-    static std::int64_t slotCount(const GenerationRequest &request)
-    {
-        return std::clamp<std::int64_t>(static_cast<std::int64_t>(request.prompts.size()), 1,
-                                        std::max(1, request.batch));
-    }
-
     static std::int64_t capacity(const GenerationRequest &request)
     {
         std::size_t longest = 0;
@@ -76,6 +73,43 @@ private:
             longest = std::max(longest, prompt.size());
         return static_cast<std::int64_t>(longest) + request.options.maxNewTokens;
     }
+
+    /// As many slots as were asked for and fit.
+    static KvCache makeCache(const Model::Impl &model, const GenerationRequest &request, const JobContext &context)
+    {
+        const std::int64_t wanted = std::clamp<std::int64_t>(static_cast<std::int64_t>(request.prompts.size()), 1,
+                                                             std::max(1, request.batch));
+        const std::int64_t positions = capacity(request);
+        const std::uint64_t perSlot = KvCache::slotBytes(model, positions);
+        const std::uint64_t room = request.cacheBytes > 0 ? request.cacheBytes : freeCacheBytes(model.device());
+        std::int64_t slots = wanted;
+        if (perSlot > 0)
+            slots = std::min(wanted, static_cast<std::int64_t>(std::min<std::uint64_t>(room / perSlot, INT32_MAX)));
+        const std::string need
+            = "keys and values of " + std::to_string(positions) + " tokens take " + megabytes(perSlot);
+        const std::string have = megabytes(room) + " are free";
+        while (slots > 0) {
+            try {
+                KvCache cache = translated([&] { return KvCache(model, slots, positions, !model.device().is_cpu()); });
+                if (slots < wanted)
+                    context.notice("The batch was reduced from " + std::to_string(wanted) + " to "
+                                   + std::to_string(slots) + (slots == 1 ? " sequence: " : " sequences: ") + need
+                                   + " each, and " + have + ".");
+                return cache;
+            } catch (const Error &error) { // less may be free in one piece than in all
+                if (error.kind() != ErrorKind::OutOfMemory)
+                    throw;
+                slots /= 2;
+            }
+        }
+        throw Error(ErrorKind::OutOfMemory, "There is not enough memory to generate: " + need + ", and " + have + ".",
+                    "Generate fewer tokens, shorten the prompt, use bf16 or close other programs.");
+    }
+
+    /// What may be taken of the memory that is free now: activations need some, too.
+    static std::uint64_t freeCacheBytes(const at::Device &device) { return freeDeviceBytes(device) / 10 * 9; }
+
+    static std::string megabytes(std::uint64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 
     /// Starts as many waiting prompts as there are free slots, within the limit of one forward pass.
     void admit()
@@ -135,8 +169,10 @@ private:
         const std::int32_t id = sequence.sampler.pick(logits);
         if (id < 0)
             throwNonFinite(sequence.index);
-        const std::vector<int> &stopIds = m_model.config.eosTokenIds;
-        if (!m_request.options.ignoreEos && std::find(stopIds.begin(), stopIds.end(), id) != stopIds.end()) {
+        const GenerationOptions &options = m_request.options;
+        const auto among
+            = [id](const std::vector<int> &list) { return std::find(list.begin(), list.end(), id) != list.end(); };
+        if (among(options.stopIds) || (!options.ignoreEos && among(m_model.config.eosTokenIds))) {
             finish(sequence, "stop");
             return false;
         }
@@ -147,8 +183,12 @@ private:
             finish(sequence, "stop");
             return false;
         }
-        if (static_cast<std::int64_t>(ids.size()) >= m_request.options.maxNewTokens) {
+        if (static_cast<std::int64_t>(ids.size()) >= options.maxNewTokens) {
             finish(sequence, "length");
+            return false;
+        }
+        if (options.stopLoops && !options.ignoreEos && endsInLoop(ids)) {
+            finish(sequence, "loop");
             return false;
         }
         return true;
@@ -217,10 +257,11 @@ void requireGeneration(const GenerationRequest &request, const ModelConfig &conf
     }
     if (!options.stopStrings.empty() && !tokenizer)
         throw Error(ErrorKind::InvalidArgument, "Stop strings need a tokenizer, and the model has none.");
-    if (!(options.temperature >= 0) || !(options.topP > 0 && options.topP <= 1) || options.topK < 0) {
+    if (!(options.temperature >= 0) || !(options.topP > 0 && options.topP <= 1) || options.topK < 0
+        || !(options.minP >= 0 && options.minP <= 1)) {
         throw Error(ErrorKind::InvalidArgument,
                     "The sampling settings are out of range: temperature must be at least 0, top-p above 0 and at most "
-                    "1, top-k at least 0.");
+                    "1, top-k at least 0, min-p from 0 to 1.");
     }
 }
 

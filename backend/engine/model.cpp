@@ -36,7 +36,7 @@ std::int64_t Model::parameters() const
     for (const DecoderBlock &block : m_impl->blocks) {
         total += count(block.attentionNorm) + count(block.mlpNorm) + count(block.qNorm) + count(block.kNorm);
         for (const Linear *linear : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down})
-            total += count(linear->weight) + count(linear->bias);
+            total += count(linear->weight) + count(linear->bias) + count(linear->factor);
     }
     return total;
 }

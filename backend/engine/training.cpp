@@ -117,11 +117,11 @@ LoraBranches trainingFreshBranches(const Model::Impl &base, const RecoveryOption
             const Linear *linear = blockLinear(base.blocks[block], target);
             if (!linear || std::find(options.targets.begin(), options.targets.end(), target) == options.targets.end())
                 continue;
-            const std::int64_t in = linear->weight.size(1);
+            const std::int64_t in = linear->inputs();
             const double bound = 1 / std::sqrt(static_cast<double>(in));
             auto branch = std::make_shared<LoraBranch>();
             branch->a = at::empty({options.rank, in}, at::kFloat).uniform_(-bound, bound, generator).to(base.device());
-            branch->b = at::zeros({linear->weight.size(0), options.rank},
+            branch->b = at::zeros({linear->outputs(), options.rank},
                                   at::TensorOptions().dtype(at::kFloat).device(base.device()));
             branch->scaling = loraScaling(options.alpha, options.rank, options.rsLora);
             branches.emplace(loraModulePath(block, target), std::move(branch));

@@ -1,3 +1,4 @@
+#include "backend/core/architecture.h"
 #include "backend/core/error.h"
 #include "backend/io/dequantize.h"
 #include "backend/io/digest.h"
@@ -17,36 +18,6 @@ namespace secateur {
 namespace {
 
 using GgufJson = nlohmann::ordered_json;
-
-/// Hugging Face name of a GGUF tensor, empty when it is no weight of the model.
-std::string ggufWeightName(const std::string &name)
-{
-    static const std::map<std::string_view, std::string_view> whole = {
-        {"token_embd.weight", "model.embed_tokens.weight"},
-        {"output_norm.weight", "model.norm.weight"},
-        {"output.weight", "lm_head.weight"},
-    };
-    static const std::map<std::string_view, std::string_view> parts = {
-        {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-        {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-        {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
-        {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
-        {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
-        {"ffn_down", "mlp.down_proj"},
-    };
-    if (const auto it = whole.find(name); it != whole.end())
-        return std::string(it->second);
-    // blk.<number>.<part>.<weight or bias>
-    const auto first = name.find('.');
-    const auto second = name.find('.', first + 1);
-    const auto last = name.rfind('.');
-    if (!name.starts_with("blk.") || second == std::string::npos || last <= second)
-        return {};
-    const auto part = parts.find(std::string_view(name).substr(second + 1, last - second - 1));
-    if (part == parts.end())
-        return {};
-    return "model.layers" + name.substr(first, second - first + 1) + std::string(part->second) + name.substr(last);
-}
 
 /// A number that was stored as f32 as the decimal that was meant: 1e-05, not 9.999999747378752e-06.
 double ggufDecimal(double value)
@@ -267,19 +238,19 @@ void GgufModelReader::readTokens(GgufJson &json) const
         json["pad_token_id"] = *pad;
 }
 
-bool ggufPermutes(const std::string &architecture)
-{
-    return architecture == "llama";
-}
-
 std::unique_ptr<WeightFiles> ggufWeights(const std::shared_ptr<const GgufFile> &file,
                                          const std::optional<ModelConfig> &config)
 {
-    const bool permuted = config && ggufPermutes(file->string("general.architecture").value_or(""));
+    const Architecture *family = findGgufArchitecture(file->string("general.architecture").value_or(""));
+    const bool permuted = config && family && family->ggufPermutedHeads;
     std::vector<WeightFiles::Entry> entries;
     for (const TensorInfo &tensor : file->tensors()) {
-        WeightFiles::Entry entry{
-            ggufWeightName(tensor.name), tensor.dtype, tensor.shape, tensor.file, file->data(tensor), 0};
+        WeightFiles::Entry entry{family ? family->ggufTensorName(tensor.name) : std::string(),
+                                 tensor.dtype,
+                                 tensor.shape,
+                                 tensor.file,
+                                 file->data(tensor),
+                                 0};
         if (entry.name.empty())
             continue;
         const bool query = entry.name.find(".self_attn.q_proj.") != std::string::npos;
@@ -301,12 +272,10 @@ std::unique_ptr<WeightFiles> ggufWeights(const std::shared_ptr<const GgufFile> &
 std::string ggufConfigJson(const GgufFile &file)
 {
     const GgufModelReader reader(file);
-    static const std::map<std::string, std::string> classes
-        = {{"llama", "LlamaForCausalLM"}, {"qwen2", "Qwen2ForCausalLM"}, {"qwen3", "Qwen3ForCausalLM"}};
-    const auto family = classes.find(reader.architecture());
-    if (family == classes.end())
-        reader.unsupported("general.architecture is \"" + reader.architecture()
-                           + "\"; known are llama, qwen2 and qwen3");
+    const Architecture *family = findGgufArchitecture(reader.architecture());
+    if (!family)
+        reader.unsupported("general.architecture is \"" + reader.architecture() + "\"; known are "
+                           + knownArchitectures());
     if (file.integer(reader.key("expert_count")).value_or(0) > 0)
         reader.unsupported(reader.key("expert_count") + " is set: mixtures of experts are not known");
     if (file.integer("split.count").value_or(0) > 1)
@@ -317,8 +286,8 @@ std::string ggufConfigJson(const GgufFile &file)
         reader.fail("the tensor token_embd.weight is missing or no matrix");
 
     GgufJson json = GgufJson::object();
-    json["architectures"] = {family->second};
-    json["model_type"] = family->first;
+    json["architectures"] = {family->className};
+    json["model_type"] = family->modelType;
     json["hidden_act"] = "silu";
     reader.readShape(json);
     json["vocab_size"] = embedding->shape.front(); // the key vocab_size counts tokens, the table may be longer
@@ -331,18 +300,22 @@ std::string ggufConfigJson(const GgufFile &file)
     reader.readRope(json);
     reader.readTokens(json);
 
-    const auto anyBias = [&file](std::string_view part) {
-        return std::any_of(file.tensors().begin(), file.tensors().end(),
-                           [part](const TensorInfo &tensor) { return tensor.name.ends_with(part); });
+    const auto setBias = [&](const Architecture::Bias &rule, const char *linear, const char *provenance) {
+        const bool found = std::any_of(file.tensors().begin(), file.tensors().end(), [&](const TensorInfo &tensor) {
+            return family->ggufTensorName(tensor.name).ends_with(std::string(linear) + ".bias");
+        });
+        bool said = false;
+        if (const std::string *key = std::get_if<std::string>(&rule))
+            said = json.emplace(*key, found).first->get<bool>(); // the first linear that asks decides
+        else
+            said = std::get<bool>(rule);
+        if (found != said)
+            json["secateur"][provenance] = found;
     };
-    const bool inputBias = anyBias(".attn_q.bias");
-    const bool outputBias = anyBias(".attn_output.bias");
-    if (family->first != "qwen2")
-        json["attention_bias"] = inputBias;
-    if (family->first == "llama")
-        json["mlp_bias"] = anyBias(".ffn_down.bias");
-    if (family->first == "qwen2" ? outputBias : inputBias != outputBias)
-        json["secateur"]["attention_output_bias"] = outputBias;
+    setBias(family->queryKeyValueBias, "q_proj", "attention_bias");
+    setBias(family->outputBias, "o_proj", "attention_output_bias");
+    setBias(family->mlpBias, "gate_proj", "mlp_bias");
+    setBias(family->mlpBias, "down_proj", "mlp_output_bias");
     if (const auto *original = file.integers("secateur.original_blocks"))
         json["secateur"]["original_blocks"] = *original;
     // Quantised weights are computed and exported in 16 bits unless the user asks for more.

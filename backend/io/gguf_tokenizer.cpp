@@ -1,5 +1,6 @@
 #include "backend/core/error.h"
 #include "backend/io/gguf_file.h"
+#include "backend/io/gguf_pre_tokenizer.h"
 #include "backend/io/weight_sources.h"
 
 #include <nlohmann/json.hpp>
@@ -17,40 +18,12 @@ using GgufJson = nlohmann::ordered_json;
 
 enum GgufTokenType : std::int64_t { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 };
 
-// The split expressions that these tokenizers publish.
-constexpr char kCutLlama3[]
-    = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr char kCutQwen2[]
-    = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr char kCutTekken[]
-    = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-/// How a byte-level tokenizer cuts text before merging, by the name in `tokenizer.ggml.pre`.
-struct GgufCut {
-    const char *name;
-    const char *expression; ///< nullptr: the one of GPT-2
-    bool singleDigits; ///< digits are cut one by one before
-    bool composes; ///< NFC before
-    bool wholeWords; ///< a word that is a token is not merged; the first token is added by default
-};
-
-constexpr GgufCut kGgufCuts[] = {
-    {"default", nullptr, false, false, false},  {"gpt-2", nullptr, false, false, false},
-    {"phi-2", nullptr, false, false, false},    {"mpt", nullptr, false, false, false},
-    {"olmo", nullptr, false, false, false},     {"smollm", nullptr, true, false, false},
-    {"starcoder", nullptr, true, false, false}, {"refact", nullptr, true, false, false},
-    {"command-r", nullptr, true, false, false}, {"llama-bpe", kCutLlama3, false, false, true},
-    {"llama3", kCutLlama3, false, false, true}, {"llama-v3", kCutLlama3, false, false, true},
-    {"qwen2", kCutQwen2, false, true, false},   {"deepseek-r1-qwen", kCutQwen2, false, false, false},
-    {"tekken", kCutTekken, false, false, true},
-};
-
 GgufJson ggufByteLevel(bool useRegex)
 {
     return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", useRegex}};
 }
 
-GgufJson ggufSplitThenBytes(const char *expression)
+GgufJson ggufSplitThenBytes(std::string_view expression)
 {
     const GgufJson split
         = {{"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}, {"invert", false}};
@@ -126,14 +99,13 @@ void GgufTokenizerReader::readVocabulary()
 GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json)
 {
     const std::string pre = m_file.string("tokenizer.ggml.pre").value_or("default");
-    const auto cut = std::find_if(std::begin(kGgufCuts), std::end(kGgufCuts),
-                                  [&pre](const GgufCut &row) { return pre == row.name; });
-    if (cut == std::end(kGgufCuts))
+    const GgufPreTokenizer *cut = findGgufPreTokenizer(pre);
+    if (!cut)
         unsupported("tokenizer.ggml.pre is \"" + pre + "\", a way to cut text that is not known");
     if (cut->composes)
         json["normalizer"] = {{"type", "NFC"}};
-    if (cut->expression)
-        json["pre_tokenizer"] = ggufSplitThenBytes(cut->expression);
+    if (!cut->pattern.empty())
+        json["pre_tokenizer"] = ggufSplitThenBytes(cut->pattern);
     else if (cut->singleDigits)
         json["pre_tokenizer"]
             = {{"type", "Sequence"},
@@ -159,7 +131,8 @@ GgufJson GgufTokenizerReader::byteLevelModel(GgufJson &json)
                       {"end_of_word_suffix", nullptr},
                       {"fuse_unk", false},
                       {"byte_fallback", false},
-                      {"ignore_merges", cut->wholeWords}};
+                      {"ignore_merges", cut->ignoresMerges}};
+    m_addBos = cut->addsBosByDefault;
     return model;
 }
 
@@ -276,7 +249,7 @@ std::string GgufTokenizerReader::tokenizer()
     GgufJson model;
     if (kind == "gpt2") {
         model = byteLevelModel(json);
-        m_addBos = flag("add_bos_token", model["ignore_merges"].get<bool>());
+        m_addBos = flag("add_bos_token", m_addBos);
     } else if (kind == "llama") {
         model = sentencePieceModel(json);
         m_addBos = flag("add_bos_token", true);

@@ -1,3 +1,4 @@
+#include "backend/core/architecture.h"
 #include "backend/core/error.h"
 #include "backend/core/json_text.h"
 #include "backend/io/atomic_file.h"
@@ -298,14 +299,18 @@ std::string hfDtypeName(const std::string &stored)
     return stored == "BF16" ? "bfloat16" : std::string();
 }
 
-std::unique_ptr<WeightFiles> hfWeights(const std::vector<std::shared_ptr<const SafetensorsFile>> &files)
+/// The tensors under this program's names, whatever the family calls them.
+std::unique_ptr<WeightFiles> hfWeights(const std::vector<std::shared_ptr<const SafetensorsFile>> &files,
+                                       const ModelInfo &info)
 {
+    const Architecture *family = findArchitecture(info.modelType);
     std::vector<WeightFiles::Entry> entries;
     std::vector<std::shared_ptr<const void>> keepAlive;
     for (const auto &file : files) {
         keepAlive.push_back(file);
         for (const TensorInfo &tensor : file->tensors())
-            entries.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.file, file->data(tensor), 0});
+            entries.push_back({family ? family->tensorName(tensor.name) : tensor.name, tensor.dtype, tensor.shape,
+                               tensor.file, file->data(tensor), 0});
     }
     return std::make_unique<ListedWeights>(std::move(entries), std::move(keepAlive));
 }
@@ -357,7 +362,7 @@ ModelInfo inspectHuggingFaceFolder(const fs::path &folder, const std::string &si
     if (index)
         checkHfShardContents(*index, info.tensors);
     if (info.config)
-        checkWeights(info, *hfWeights(files));
+        checkWeights(info, *hfWeights(files, info));
     summarizeTensors(info);
     if (info.config && !info.dtypes.empty())
         if (std::string dtype = hfDtypeName(info.dtypes.front()); !dtype.empty())
@@ -373,7 +378,7 @@ std::unique_ptr<WeightFiles> openHuggingFaceFolder(const ModelInfo &info)
     std::vector<std::shared_ptr<const SafetensorsFile>> files;
     for (const std::string &name : names)
         files.push_back(std::make_shared<const SafetensorsFile>(info.path / name));
-    auto weights = hfWeights(files);
+    auto weights = hfWeights(files, info);
     ModelInfo now = info;
     checkWeights(now, *weights); // the files may have changed since they were inspected
     return weights;

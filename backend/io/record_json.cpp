@@ -288,6 +288,9 @@ nlohmann::json toJson(const ModelConfig &config)
                           {"query_heads", block.queryHeads},
                           {"kv_heads", block.kvHeads},
                           {"intermediate_size", block.intermediateSize}});
+    for (std::size_t i = 0; i < config.blocks.size(); ++i)
+        if (!config.blocks[i].ranks.empty())
+            blocks[i]["ranks"] = config.blocks[i].ranks;
     return {{"model_type", config.modelType},
             {"architecture", config.architecture},
             {"hidden_size", config.hiddenSize},
@@ -300,6 +303,7 @@ nlohmann::json toJson(const ModelConfig &config)
             {"attention_bias", config.attentionBias},
             {"attention_output_bias", config.attentionOutputBias},
             {"mlp_bias", config.mlpBias},
+            {"mlp_output_bias", config.mlpOutputBias},
             {"query_key_norm", config.queryKeyNorm},
             {"sliding_window", config.slidingWindow},
             {"dtype", config.dtype},
@@ -329,6 +333,8 @@ ModelConfig modelConfigFromJson(const JsonNode &node)
     node.read("attention_bias", config.attentionBias);
     node.read("attention_output_bias", config.attentionOutputBias);
     node.read("mlp_bias", config.mlpBias);
+    config.mlpOutputBias = config.mlpBias; // one flag in older files
+    node.read("mlp_output_bias", config.mlpOutputBias);
     node.read("query_key_norm", config.queryKeyNorm);
     size("sliding_window", config.slidingWindow);
     node.read("dtype", config.dtype);
@@ -353,6 +359,10 @@ ModelConfig modelConfigFromJson(const JsonNode &node)
             if (block.hasAttention && (block.kvHeads == 0 || block.queryHeads % block.kvHeads != 0))
                 item.fail("has " + std::to_string(block.queryHeads) + " query heads for "
                           + std::to_string(block.kvHeads) + " KV heads");
+            if (const auto ranks = item.find("ranks"))
+                ranks->forEachMember([&block](const std::string &linear, const JsonNode &rank) {
+                    block.ranks[linear] = static_cast<int>(rank.integer(1, kRecordIndexLimit));
+                });
             config.blocks.push_back(block);
         }
     }

@@ -206,7 +206,11 @@ void JobRunner::run(std::stop_token stop)
                 },
                 Qt::QueuedConnection);
         };
-        entry->task(id, JobContext(entry->stop.get_token(), publish));
+        const auto notice = [this](const std::string &sentence) {
+            QMetaObject::invokeMethod(
+                this, [this, text = QString::fromStdString(sentence)] { Q_EMIT noticed(text); }, Qt::QueuedConnection);
+        };
+        entry->task(id, JobContext(entry->stop.get_token(), publish, notice));
         {
             const std::lock_guard lock(m_mutex);
             m_current.reset();

@@ -81,6 +81,7 @@ public Q_SLOTS:
 Q_SIGNALS:
     void jobChanged(const secateur::JobStatus &status); ///< added, progress, ended; GUI thread
     void busyChanged(bool busy);
+    void noticed(const QString &sentence); ///< a job did something differently from what was asked; GUI thread
 
 private:
     using Task = std::function<void(int, const JobContext &)>;

@@ -177,6 +177,11 @@ std::shared_ptr<const Tokenizer> loadTokenizer(const std::filesystem::path &path
 std::string StreamingDecoder::push(std::int32_t id)
 {
     std::string bytes = m_tokenizer->tokenBytes(id);
+    if (bytes.size() == 1 && m_tokenizer->tokenText(id).starts_with("<0x")) {
+        m_run.push_back(id);
+        return {};
+    }
+    std::string text = endRun();
     if (!m_started) {
         // Some decoders drop blanks at the start of the whole text; ask how this one treats the first token.
         m_started = true;
@@ -186,16 +191,43 @@ std::string StreamingDecoder::push(std::int32_t id)
                 bytes = first;
         }
     }
+    return text + settled(bytes);
+}
+
+std::string StreamingDecoder::endRun()
+{
+    if (m_run.empty())
+        return {};
+    std::string bytes;
+    for (const std::int32_t id : m_run)
+        bytes += m_tokenizer->tokenBytes(id);
+    if (!m_started) {
+        bytes = m_tokenizer->decode(m_run);
+    } else if (!isValidUtf8(bytes)) {
+        const std::size_t count = bytes.size();
+        bytes.clear();
+        for (std::size_t i = 0; i < count; ++i)
+            bytes += kReplacementCharacter;
+    }
+    m_started = true;
+    m_run.clear();
+    return settled(bytes);
+}
+
+/// What is complete of everything that came, \a bytes included.
+std::string StreamingDecoder::settled(std::string_view bytes)
+{
     m_pending += bytes;
-    const std::size_t settled = settledUtf8Length(m_pending);
-    std::string text = repairedUtf8(std::string_view(m_pending).substr(0, settled));
-    m_pending.erase(0, settled);
+    const std::size_t length = settledUtf8Length(m_pending);
+    std::string text = repairedUtf8(std::string_view(m_pending).substr(0, length));
+    m_pending.erase(0, length);
     return text;
 }
 
 std::string StreamingDecoder::flush()
 {
-    std::string text = repairedUtf8(m_pending);
+    std::string text = endRun();
+    text += repairedUtf8(m_pending);
     m_pending.clear();
     return text;
 }

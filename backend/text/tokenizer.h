@@ -34,7 +34,8 @@ public:
 /// Throws Error(NotFound, BadFormat, Unsupported) naming file and field.
 std::shared_ptr<const Tokenizer> loadTokenizer(const std::filesystem::path &path);
 
-/// Emits only whole UTF-8 code points while ids arrive one by one.
+/// Emits only whole UTF-8 code points while ids arrive one by one; all pieces together are what decode() gives. Bytes
+/// that a tokenizer writes as tokens of their own ("<0xE2>") come when their run ends: it is valid as a whole or not.
 class StreamingDecoder {
 public:
     explicit StreamingDecoder(std::shared_ptr<const Tokenizer> tokenizer) : m_tokenizer(std::move(tokenizer)) { }
@@ -42,7 +43,11 @@ public:
     std::string flush();
 
 private:
+    std::string settled(std::string_view bytes);
+    std::string endRun();
+
     std::shared_ptr<const Tokenizer> m_tokenizer;
+    TokenIds m_run; ///< byte tokens since the last other token
     std::string m_pending;
     bool m_started = false;
 };

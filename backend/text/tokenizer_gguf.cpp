@@ -1,9 +1,9 @@
 #include "backend/core/error.h"
 #include "backend/io/gguf_file.h"
+#include "backend/io/gguf_pre_tokenizer.h"
 #include "backend/text/tokenizer_definition.h"
 
 #include <algorithm>
-#include <array>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -14,47 +14,6 @@ namespace {
 constexpr std::int64_t kGgufUnknownToken = 2;
 constexpr std::int64_t kGgufControlToken = 3;
 constexpr std::int64_t kGgufUserToken = 4;
-
-constexpr std::string_view kLlama3Pattern
-    = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwen2Pattern
-    = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kTekkenPattern
-    = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kGpt4oPattern
-    = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-/// What `tokenizer.ggml.pre` stands for.
-struct GgufPreTokenizer {
-    std::string_view name;
-    std::string_view pattern; ///< empty: GPT-2's expression
-    bool singleDigits = false; ///< digits are split one by one before the expression
-    bool composes = false; ///< NFC comes first
-    bool ignoresMerges = false;
-    bool addsBosByDefault = false; ///< when the file does not say
-};
-
-constexpr std::array<GgufPreTokenizer, 19> kGgufPreTokenizers{{
-    {.name = "default", .pattern = {}},
-    {.name = "gpt-2", .pattern = {}},
-    {.name = "gpt2", .pattern = {}},
-    {.name = "olmo", .pattern = {}},
-    {.name = "mpt", .pattern = {}},
-    {.name = "phi-2", .pattern = {}},
-    {.name = "smollm", .pattern = {}, .singleDigits = true},
-    {.name = "starcoder", .pattern = {}, .singleDigits = true},
-    {.name = "refact", .pattern = {}, .singleDigits = true},
-    {.name = "command-r", .pattern = {}, .singleDigits = true},
-    {.name = "llama-bpe", .pattern = kLlama3Pattern, .ignoresMerges = true, .addsBosByDefault = true},
-    {.name = "llama3", .pattern = kLlama3Pattern, .ignoresMerges = true, .addsBosByDefault = true},
-    {.name = "llama-v3", .pattern = kLlama3Pattern, .ignoresMerges = true, .addsBosByDefault = true},
-    {.name = "smaug-bpe", .pattern = kLlama3Pattern},
-    {.name = "dbrx", .pattern = kLlama3Pattern},
-    {.name = "qwen2", .pattern = kQwen2Pattern, .composes = true},
-    {.name = "deepseek-r1-qwen", .pattern = kQwen2Pattern},
-    {.name = "tekken", .pattern = kTekkenPattern, .ignoresMerges = true, .addsBosByDefault = true},
-    {.name = "gpt-4o", .pattern = kGpt4oPattern},
-}};
 
 /// Reads the tokenizer.ggml.* keys of one file; every message names file and key.
 class TokenizerGgufReader {
@@ -152,8 +111,8 @@ private:
     void readByteLevel(TokenizerDefinition &definition) const
     {
         const std::string name = m_file.string("tokenizer.ggml.pre").value_or("default");
-        const auto *pre = std::ranges::find(kGgufPreTokenizers, name, &GgufPreTokenizer::name);
-        if (pre == kGgufPreTokenizers.end())
+        const GgufPreTokenizer *pre = findGgufPreTokenizer(name);
+        if (!pre)
             throw Error(ErrorKind::Unsupported,
                         m_origin + ": \"tokenizer.ggml.pre\" is \"" + name + "\", which is not supported.",
                         "Open the original folder with tokenizer.json instead.");

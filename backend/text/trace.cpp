@@ -32,6 +32,15 @@ std::vector<TraceMark> traceMarks(std::string_view text, const std::array<std::s
     return marks;
 }
 
+/// Tokens at the end of \a ids that repeat with period \a n, the first round included.
+std::size_t repeatedRun(std::span<const std::int32_t> ids, std::size_t n)
+{
+    std::size_t run = n;
+    while (run < ids.size() && ids[ids.size() - 1 - run] == ids[ids.size() - 1 - run + n])
+        ++run;
+    return run;
+}
+
 } // namespace
 
 std::string_view traceStateName(TraceState state)
@@ -110,13 +119,23 @@ double repetitionShare(std::span<const std::int32_t> ids, int window)
     const auto tail = ids.last(std::min(ids.size(), static_cast<std::size_t>(window)));
     std::size_t covered = 0;
     for (std::size_t n = 1; n <= kLongestRepeat && n * kFewestRepeats <= tail.size(); ++n) {
-        std::size_t run = n; // tokens at the end that repeat with period n
-        while (run < tail.size() && tail[tail.size() - 1 - run] == tail[tail.size() - 1 - run + n])
-            ++run;
+        const std::size_t run = repeatedRun(tail, n);
         if (run / n >= kFewestRepeats)
             covered = std::max(covered, run / n * n);
     }
     return static_cast<double>(covered) / static_cast<double>(tail.size());
+}
+
+bool endsInLoop(std::span<const std::int32_t> ids, int window)
+{
+    const auto size = static_cast<std::size_t>(std::max(window, 0));
+    if (size == 0 || ids.size() < size)
+        return false;
+    const auto tail = ids.last(size);
+    for (std::size_t n = 1; n <= kLongestRepeat && n * kFewestRepeats <= size; ++n)
+        if (repeatedRun(tail, n) == size)
+            return true;
+    return false;
 }
 
 } // namespace secateur

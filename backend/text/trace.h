@@ -4,6 +4,7 @@
 #include "backend/text/tokenizer.h"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,7 +23,7 @@ struct TraceSpans {
 };
 
 /// Marks "<think>…</think>" and "<|begin_of_thought|>…<|end_of_thought|>". \a promptOpensTrace: the prompt ended with
-/// the opening mark. \a finish "stop" or "length". Fewer than 5 tokens between the marks count as Empty.
+/// the opening mark. \a finish "stop", "length" or "loop". Fewer than 5 tokens between the marks count as Empty.
 TraceSpans analyzeTrace(const Tokenizer &tokenizer, std::string_view generated, std::string_view finish,
                         bool promptOpensTrace);
 
@@ -31,5 +32,8 @@ bool promptOpensTrace(std::string_view prompt);
 
 /// Share of the last \a window tokens covered by an n-gram (n = 1…64) repeated at least 4 times in a row at the end.
 double repetitionShare(std::span<const std::int32_t> ids, int window = 512);
+
+/// A proven loop: the last \a window tokens are one n-gram (n = 1…64) over and over.
+bool endsInLoop(std::span<const std::int32_t> ids, int window = 512);
 
 } // namespace secateur

@@ -253,7 +253,7 @@ void summarize(TaskReport &report)
     for (const SampleResult &sample : report.samples) {
         correct += sample.correct ? 1 : 0;
         correctNorm += sample.correctNorm ? 1 : 0;
-        capped += sample.finish == "length" || sample.finish == "loop" ? 1 : 0;
+        capped += reachedCap(sample) ? 1 : 0;
         if (sample.traceState == "truncated" || sample.traceState == "open-eos")
             ++report.traceTruncated;
         else if (sample.traceState == "absent")
@@ -371,7 +371,9 @@ private:
             request.prompts.push_back(prompts.back().ids);
         }
         // Progress is counted in samples, whatever the generator counts; its checkpoints can still stop it.
-        const JobContext inner({}, [this](const Progress &) { m_setting.context.checkpoint(progress()); });
+        const JobContext inner(
+            {}, [this](const Progress &) { m_setting.context.checkpoint(progress()); },
+            [this](const std::string &sentence) { m_setting.context.notice(sentence); });
         const GenerationResult result = generate(m_setting.model, request, &m_setting.tokenizer, inner);
         for (std::size_t i = 0; i < indices.size(); ++i) {
             const TaskItem &item = m_items[indices[i]];

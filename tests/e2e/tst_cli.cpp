@@ -76,6 +76,8 @@ private Q_SLOTS:
     void logitsAreWrittenAsTensors();
     void loglikelihoodScoresRows();
     void generateContinuesPrompts();
+    void generateStreamsTheSameText();
+    void generateStopsAndShrinks();
     void perplexityCountsChunks();
     void methodsAreListed();
     void pipelineFromMapsToComparison();
@@ -246,6 +248,45 @@ void TestCli::generateContinuesPrompts()
     QCOMPARE(results[0].toObject()["answer_tokens"].toInt(), 6);
     QCOMPARE(chat.json()["results"].toArray()[0].toObject()["ids"].toArray(), results[1].toObject()["ids"].toArray());
     QVERIFY(result.json()["decode_tokens_per_s"].toDouble() > 0);
+}
+
+void TestCli::generateStreamsTheSameText()
+{
+    const QStringList arguments{"generate", path("tiny model"), "--prompt", "abc",    "--max-new-tokens",
+                                "40",       "--ignore-eos",     "--dtype",  "f32",    "--temperature",
+                                "2",        "--min-p",          "0.001",    "--seed", "4"};
+    const CliResult whole = runCli(arguments);
+    const CliResult streamed = runCli(arguments + QStringList{"--stream"});
+    QVERIFY2(whole.exitCode == 0 && streamed.exitCode == 0, streamed.text().constData());
+    QVERIFY(!whole.output.isEmpty());
+    QCOMPARE(streamed.output, whole.output);
+    const CliResult both = runCli(arguments + QStringList{"--stream", "--json"});
+    QCOMPARE(both.exitCode, 1);
+    QVERIFY(both.output.isEmpty() && both.error.contains("--stream"));
+}
+
+void TestCli::generateStopsAndShrinks()
+{
+    const QStringList arguments{"generate",     path("tiny model"), "--ids", path("ids.json"),
+                                "--ignore-eos", "--max-new-tokens", "8"};
+    RUN_OK(free, arguments);
+    const QJsonArray ids = free.json()["results"].toArray()[0].toObject()["ids"].toArray();
+    QCOMPARE(ids.size(), 8);
+    RUN_OK(stopped, (arguments + QStringList{"--stop-id", QString::number(ids[4].toInt())}));
+    const QJsonObject first = stopped.json()["results"].toArray()[0].toObject();
+    QVERIFY(first["ids"].toArray().size() <= 4);
+    QCOMPARE(first["finish"].toString(), QStringLiteral("stop"));
+
+    // 32 bytes per block, head and token: 2 MiB for the longer sequence
+    TinyModelOptions large;
+    large.maxPositions = 5000;
+    writeTinyModel(file("long model"), large);
+    RUN_OK(small,
+           (QStringList{"generate", path("long model"), "--ids", path("ids.json"), "--max-new-tokens", "4000",
+                        "--cache-memory", "3", "--stop-id", "0", "--stop", "a", "--stop", "e"}));
+    QVERIFY2(small.error.contains("The batch was reduced from 2 to 1 sequence: "), small.error.constData());
+    QCOMPARE(small.json()["results"].toArray().size(), 2);
+    QCOMPARE(small.json()["batch"].toInt(), 1);
 }
 
 void TestCli::perplexityCountsChunks()

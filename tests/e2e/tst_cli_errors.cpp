@@ -61,6 +61,7 @@ private Q_SLOTS:
     void fullDiskLeavesNothingHalfWritten();
     void lackOfMemoryExitsWithFour();
     void interruptExitsWithThree();
+    void missingDriverGivesTheReason();
     void failedCheckIsNotSilent();
 
 private:
@@ -352,6 +353,20 @@ void TestCliErrors::interruptExitsWithThree()
     QVERIFY2(result.error.endsWith("Cancelled.\n"), result.text().constData());
     const CliResult inspected = runCli({"inspect", text("adapter"), "--base", text("model"), "--json"});
     QVERIFY2(inspected.exitCode == 0, inspected.text().constData()); // what was trained is whole
+}
+
+void TestCliErrors::missingDriverGivesTheReason()
+{
+    write(path("libcuda.so.1"), "no library at all");
+    const QString limits = QStringLiteral("export SECATEUR_CUDA_DRIVER='%1'").arg(text("libcuda.so.1"));
+    const QStringList arguments{"generate", text("model"), "--ids", text("ids.json"), "--max-new-tokens", "2"};
+    const CliResult cuda = runCli(arguments + QStringList{"--device", "cuda"}, limits);
+    QCOMPARE(cuda.exitCode, 1);
+    QVERIFY2(cuda.error.startsWith("There is no device \"cuda\" on this machine, because the driver cannot be loaded")
+                 && cuda.error.contains("libcuda.so.1") && cuda.error.contains("there is: cpu"),
+             cuda.error.constData());
+    QCOMPARE(cuda.error.count('\n'), qsizetype(1));
+    QCOMPARE(runCli(arguments, limits).exitCode, 0); // the CPU does not mind
 }
 
 void TestCliErrors::failedCheckIsNotSilent()

@@ -11,6 +11,7 @@
 #include "backend/engine/nn/causal_lm.h"
 #include "backend/io/weight_files.h"
 #include "backend/text/tokenizer.h"
+#include "tests/support/small_model.h"
 #include "tests/support/tiny_model.h"
 
 #include <QTemporaryDir>
@@ -28,65 +29,6 @@ using namespace secateur;
 
 namespace {
 
-TokenIds randomIds(std::size_t count, int vocabulary, unsigned seed)
-{
-    std::mt19937 engine(seed);
-    TokenIds ids(count);
-    for (std::int32_t &id : ids)
-        id = static_cast<std::int32_t>(engine() % static_cast<unsigned>(vocabulary));
-    return ids;
-}
-
-ModelConfig smallConfig(int layers = 4)
-{
-    ModelConfig config;
-    config.modelType = "llama";
-    config.architecture = "LlamaForCausalLM";
-    config.hiddenSize = 48;
-    config.headDim = 12; // not a multiple of the vector width
-    config.vocabSize = 101;
-    config.maxPositions = 128;
-    config.tiedEmbeddings = true;
-    config.dtype = "float32";
-    for (int i = 0; i < layers; ++i)
-        config.blocks.push_back({i, true, true, 2, 6, 75});
-    return config;
-}
-
-ComputeSettings settingsOf(const char *dtype)
-{
-    ComputeSettings settings;
-    settings.dtype = dtype;
-    settings.threads = 2;
-    return settings;
-}
-
-/// A random model whose weights are large enough for tokens to differ.
-Model vividModel(const ModelConfig &config, const char *dtype = "f32", double factor = 8)
-{
-    const Model model = randomModel(config, 7, settingsOf(dtype));
-    auto impl = std::make_shared<Model::Impl>(model.impl());
-    for (DecoderBlock &block : impl->blocks)
-        for (Linear *linear : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down})
-            if (linear->defined())
-                linear->weight = linear->weight * factor;
-    impl->embedding = impl->embedding * factor;
-    impl->head.weight = impl->embedding;
-    return Model(impl);
-}
-
-double largestDifference(std::span<const float> a, std::span<const float> b)
-{
-    if (a.size() != b.size())
-        return std::numeric_limits<double>::infinity();
-    double largest = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
-        largest = std::isnan(difference) ? std::numeric_limits<double>::infinity() : std::max(largest, difference);
-    }
-    return largest;
-}
-
 /// The kind of error that \a work throws, its message in \a message; nothing when it does not throw one.
 template <typename Work> std::optional<ErrorKind> errorOf(Work &&work, std::string *message = nullptr)
 {
@@ -98,46 +40,6 @@ template <typename Work> std::optional<ErrorKind> errorOf(Work &&work, std::stri
         return error.kind();
     }
     return std::nullopt;
-}
-
-GenerationResult generateAll(const Model &model, const std::vector<TokenIds> &prompts, GenerationOptions options,
-                             int batch)
-{
-    GenerationRequest request;
-    request.prompts = prompts;
-    request.options = std::move(options);
-    request.batch = batch;
-    return generate(model, request, nullptr);
-}
-
-ModelConfig configOfKind(const QString &kind)
-{
-    ModelConfig config = smallConfig();
-    if (kind == QLatin1String("sliding window")) {
-        config.slidingWindow = 5;
-    } else if (kind == QLatin1String("biases")) {
-        config.attentionBias = config.attentionOutputBias = config.mlpBias = true;
-    } else if (kind == QLatin1String("query and key norm")) {
-        config.queryKeyNorm = true;
-    } else if (kind == QLatin1String("one query head per group")) {
-        for (BlockShape &block : config.blocks)
-            block.kvHeads = block.queryHeads;
-    } else if (kind == QLatin1String("holes")) {
-        config.blocks[1].hasAttention = false;
-        config.blocks[1].kvHeads = config.blocks[1].queryHeads = 0;
-        config.blocks[2].hasMlp = false;
-        config.blocks[2].intermediateSize = 0;
-        config.blocks[3].kvHeads = 1;
-        config.blocks[3].queryHeads = 3;
-        config.blocks[3].intermediateSize = 19;
-    } else if (kind == QLatin1String("untied")) {
-        config.tiedEmbeddings = false;
-    } else if (kind == QLatin1String("yarn")) {
-        config.rope.scaling = RopeConfig::Scaling::Yarn;
-        config.rope.factor = 4;
-        config.rope.originalMaxPositions = 32;
-    }
-    return config;
 }
 
 } // namespace
@@ -295,14 +197,14 @@ void TestEngine::nanPassesThroughTheKernels()
 void TestEngine::packedSequencesDoNotSeeEachOther_data()
 {
     QTest::addColumn<QString>("kind");
-    for (const char *kind : {"plain", "sliding window", "biases", "query and key norm", "holes", "yarn"})
+    for (const char *kind : {"plain", "sliding window", "biases", "query and key norm", "holes", "factored", "yarn"})
         QTest::addRow("%s", kind) << QString::fromLatin1(kind);
 }
 
 void TestEngine::packedSequencesDoNotSeeEachOther()
 {
     QFETCH(QString, kind);
-    const Model model = vividModel(configOfKind(kind));
+    const Model model = vividModel(configOfKind(kind.toStdString()));
     const std::vector<TokenIds> sequences = {randomIds(9, 101, 1), randomIds(1, 101, 2), randomIds(20, 101, 3),
                                              randomIds(20, 101, 4), randomIds(33, 101, 5)};
     const PackedBatch batch = packSequences(sequences, at::kCPU);
@@ -324,7 +226,7 @@ void TestEngine::cachedStepsEqualOneForward_data()
     QTest::addColumn<QString>("decoder");
     QTest::addColumn<QString>("dtype");
     for (const char *kind : {"plain", "sliding window", "biases", "query and key norm", "one query head per group",
-                             "holes", "untied", "yarn"}) {
+                             "holes", "factored", "untied", "yarn"}) {
         for (const char *decoder : {"rows", "tensors"})
             QTest::addRow("%s, %s", kind, decoder)
                 << QString::fromLatin1(kind) << QString::fromLatin1(decoder) << QStringLiteral("f32");
@@ -339,7 +241,7 @@ void TestEngine::cachedStepsEqualOneForward()
     QFETCH(QString, decoder);
     QFETCH(QString, dtype);
     const bool f32 = dtype == QLatin1String("f32");
-    const Model model = vividModel(configOfKind(kind), qPrintable(dtype), f32 ? 8 : 2);
+    const Model model = vividModel(configOfKind(kind.toStdString()), qPrintable(dtype), f32 ? 8 : 2);
     const std::vector<TokenIds> sequences = {randomIds(25, 101, 1), randomIds(18, 101, 2), randomIds(11, 101, 3)};
     constexpr std::size_t kSteps = 10;
     std::vector<TokenIds> prompts;
@@ -403,7 +305,7 @@ void TestEngine::continuationScoresEqualFullForward_data()
 void TestEngine::continuationScoresEqualFullForward()
 {
     QFETCH(QString, kind);
-    const Model model = vividModel(configOfKind(kind));
+    const Model model = vividModel(configOfKind(kind.toStdString()));
     const TokenIds context = randomIds(14, 101, 1);
     const std::vector<TokenIds> continuations = {randomIds(1, 101, 2), randomIds(7, 101, 3), {}, randomIds(3, 101, 4)};
     const std::vector<ContinuationScore> scores = scoreContinuations(model, context, continuations);
@@ -796,7 +698,7 @@ void TestEngine::analysisDoesNotDependOnTheBatch()
 
 void TestEngine::analysisOfHolesMarksThemUndefined()
 {
-    const Model model = vividModel(configOfKind(QStringLiteral("holes")));
+    const Model model = vividModel(configOfKind("holes"));
     AnalysisRequest request;
     request.calibration.sequences = {randomIds(12, 101, 1)};
     request.maps = {"head_importance", "ffn_importance"};

@@ -130,6 +130,8 @@ private Q_SLOTS:
     void forwardMatchesTransformers();
     void greedyTokensMatchTransformers_data();
     void greedyTokensMatchTransformers();
+    void leftPaddedBatchesGiveTheSameLogits_data();
+    void leftPaddedBatchesGiveTheSameLogits();
     void batchedGreedyEqualsSingle_data();
     void batchedGreedyEqualsSingle();
     void ggufMatchesDequantisedWeights_data();
@@ -146,6 +148,7 @@ private Q_SLOTS:
     void smolLmPerplexityMatches();
     void smolLmInfluenceMatches();
     void smolLmPiqaMatches();
+    void smolLmWinograndeMatches();
 
 private:
     std::filesystem::path golden() const { return testData() / "golden"; }
@@ -228,6 +231,32 @@ void TestGoldenEngine::greedyTokensMatchTransformers()
     const Model model = loadF32(golden() / "models" / name.toStdString());
     const TokenIds expected = record.at("greedy24").get<TokenIds>();
     QVERIFY(greedy(model, record.at("input_ids").get<TokenIds>(), 24) == expected);
+}
+
+void TestGoldenEngine::leftPaddedBatchesGiveTheSameLogits_data()
+{
+    QTest::addColumn<QString>("name");
+    for (const std::string &name : kTinyModels)
+        QTest::addRow("%s", name.c_str()) << QString::fromStdString(name);
+}
+
+void TestGoldenEngine::leftPaddedBatchesGiveTheSameLogits()
+{
+    QFETCH(QString, name);
+    const std::filesystem::path expected = golden() / "expected" / name.toStdString();
+    const SafetensorsFile tensors(expected / "golden.safetensors");
+    const std::vector<float> padded = floats(tensors, "left_padded.last_logits"); // [3, V]
+    const json sequences = readJson(expected / "golden.json").at("sequences");
+    const Model model = loadF32(golden() / "models" / name.toStdString());
+    const auto vocabulary = static_cast<std::size_t>(model.config().vocabSize);
+    QCOMPARE(padded.size(), 3 * vocabulary);
+    for (std::size_t i = 0; i < 3; ++i) {
+        const auto logits = forwardSequence(model, sequences.at(i).at("input_ids").get<TokenIds>(), false).logits;
+        const std::vector<float> last(logits.end() - static_cast<std::ptrdiff_t>(vocabulary), logits.end());
+        const std::vector<float> wanted(padded.begin() + static_cast<std::ptrdiff_t>(i * vocabulary),
+                                        padded.begin() + static_cast<std::ptrdiff_t>((i + 1) * vocabulary));
+        QVERIFY(excess(last, wanted) < 1e-3);
+    }
 }
 
 void TestGoldenEngine::batchedGreedyEqualsSingle_data()
@@ -521,6 +550,37 @@ void TestGoldenEngine::smolLmPiqaMatches()
             QCOMPARE(scores[choice].tokens, row.at("n_continuation_tokens").at(choice).get<std::int64_t>());
             QVERIFY(std::abs(scores[choice].logprob - row.at("loglikelihood").at(choice).get<double>()) < 5e-3);
             QCOMPARE(scores[choice].isGreedy, row.at("is_greedy").at(choice).get<bool>());
+        }
+    }
+}
+
+void TestGoldenEngine::smolLmWinograndeMatches()
+{
+    if (!smolLm())
+        QSKIP("SmolLM2 is not in the cache folder");
+    const std::shared_ptr<const Tokenizer> tokenizer = loadTokenizer(smolLmPath());
+    const json record = readJson(golden() / "smollm2" / "winogrande100.json");
+    std::ifstream in(testData() / "data" / "winogrande" / "dev.jsonl");
+    constexpr std::size_t kRows = 20;
+    for (std::size_t i = 0; i < kRows; ++i) {
+        std::string line;
+        QVERIFY(std::getline(in, line));
+        const json item = json::parse(line);
+        const std::string sentence = item.at("sentence").get<std::string>();
+        const std::size_t blank = sentence.find('_');
+        std::string rest = sentence.substr(blank + 1);
+        rest.erase(0, rest.find_first_not_of(' '));
+        const json &row = record.at("rows").at(i);
+        for (std::size_t choice = 0; choice < 2; ++choice) {
+            const std::string text
+                = sentence.substr(0, blank) + item.at(choice == 0 ? "option1" : "option2").get<std::string>();
+            const TokenIds context = tokenizer->encode(text);
+            const TokenIds whole = tokenizer->encode(text + " " + rest);
+            const TokenIds continuation(whole.begin() + static_cast<std::ptrdiff_t>(context.size()), whole.end());
+            const ContinuationScore score = scoreContinuations(*smolLm(), context, {continuation}).front();
+            QCOMPARE(context.size(), row.at("n_context_tokens").at(choice).get<std::size_t>());
+            QCOMPARE(score.tokens, row.at("n_continuation_tokens").at(choice).get<std::int64_t>());
+            QVERIFY(std::abs(score.logprob - row.at("loglikelihood").at(choice).get<double>()) < 5e-3);
         }
     }
 }

@@ -116,6 +116,51 @@ UnitSet unitsOf(const QByteArray &logitCase)
     return units;
 }
 
+/// Units as lists per block, and what the biases of o and down make up for them (may be null).
+Model unevenModel(const Model &dense, const json &groups, const json &channels, const json &scores)
+{
+    UnitSet units;
+    for (int block = 0; block < dense.config().layers(); ++block) {
+        const auto index = static_cast<std::size_t>(block);
+        if (!groups.at(index).empty())
+            units.kvGroups[block] = groups.at(index).get<std::set<int>>();
+        units.ffnChannels[block] = channels.at(index).get<std::set<int>>();
+    }
+    const Model pruned = prune(dense, units);
+    if (scores.is_null())
+        return pruned;
+    // through a folder: the biases join the weights there
+    QTemporaryDir temporary;
+    const std::filesystem::path folder = temporary.path().toStdString();
+    saveWeights(pruned, folder, "F32");
+    std::vector<std::vector<float>> biases;
+    std::vector<std::string> names;
+    for (int block = 0; block < dense.config().layers(); ++block) {
+        const std::string prefix = "model.layers." + std::to_string(block) + ".";
+        biases.push_back(scores.at("o_bias").at(static_cast<std::size_t>(block)).get<std::vector<float>>());
+        names.push_back(prefix + "self_attn.o_proj.bias");
+        biases.push_back(scores.at("down_bias").at(static_cast<std::size_t>(block)).get<std::vector<float>>());
+        names.push_back(prefix + "mlp.down_proj.bias");
+    }
+    {
+        const SafetensorsFile file(folder / "model.safetensors");
+        std::vector<TensorView> views;
+        for (const TensorInfo &tensor : file.tensors())
+            views.push_back({tensor.name, tensor.dtype, tensor.shape, file.data(tensor)});
+        for (std::size_t i = 0; i < biases.size(); ++i)
+            views.push_back({names[i], "F32", {dense.config().hiddenSize}, std::as_bytes(std::span(biases[i]))});
+        writeSafetensors(folder / "with_biases.safetensors", views);
+    }
+    std::filesystem::rename(folder / "with_biases.safetensors", folder / "model.safetensors");
+    json config = json::parse(readTextFile(folder / "config.json"));
+    config["secateur"]["attention_output_bias"] = true;
+    config["secateur"]["mlp_output_bias"] = true;
+    writeFileAtomically(folder / "config.json", config.dump());
+    ComputeSettings settings;
+    settings.dtype = "f32";
+    return loadModel(inspectModel(folder), settings);
+}
+
 /// A stored training run with its batch as packed sequences.
 struct StoredRun {
     json record;
@@ -163,6 +208,8 @@ private Q_SLOTS:
     void trainingFollowsPeft();
     void prunedModelsGiveTheStoredLogits_data();
     void prunedModelsGiveTheStoredLogits();
+    void unevenModelsGiveTheStoredLogits_data();
+    void unevenModelsGiveTheStoredLogits();
     void removingAnIdentityBlockChangesNoBit();
 };
 
@@ -284,6 +331,34 @@ void TestGoldenTraining::prunedModelsGiveTheStoredLogits()
 
     compareScoredLogits(model, logitCase, prune(dense, units));
     compareScoredLogits(model, logitCase, mask(dense, units));
+}
+
+void TestGoldenTraining::unevenModelsGiveTheStoredLogits_data()
+{
+    QTest::addColumn<QByteArray>("model");
+    QTest::addColumn<QByteArray>("logitCase");
+    for (const char *model : {"tiny-llama", "tiny-qwen3"})
+        for (const char *logitCase : {"flap", "flap_without_bias", "flap_high", "wanda_sp_sequential"})
+            QTest::addRow("%s %s", model, logitCase) << QByteArray(model) << QByteArray(logitCase);
+}
+
+void TestGoldenTraining::unevenModelsGiveTheStoredLogits()
+{
+    QFETCH(QByteArray, model);
+    QFETCH(QByteArray, logitCase);
+    const json scores = readJson("scores/" + model.toStdString() + "/scores.json");
+    const bool wanda = logitCase == "wanda_sp_sequential";
+    const json &method = scores.at(wanda ? "wanda_sp" : logitCase == "flap_high" ? "flap_high" : "flap");
+    const json &groups = method.at(wanda ? "sequential_removed_kv_groups" : "removed_kv_groups");
+    const json &channels = method.at(wanda ? "sequential_removed_neurons" : "removed_neurons");
+    const bool biased = logitCase == "flap" || logitCase == "flap_high";
+
+    const Model uneven = unevenModel(load(model), groups, channels, biased ? method : json());
+
+    QCOMPARE(uneven.parameters(), totalParameters(uneven.config()));
+    QCOMPARE(uneven.config().isUniform(), wanda); // one ratio everywhere
+    QCOMPARE(uneven.config().mlpOutputBias, biased);
+    compareScoredLogits(model, logitCase, uneven);
 }
 
 void TestGoldenTraining::removingAnIdentityBlockChangesNoBit()

@@ -79,8 +79,8 @@ Adapter randomAdapter(const Model &model, const RecoveryOptions &options)
             if (!linear)
                 continue;
             auto branch = std::make_shared<LoraBranch>();
-            branch->a = at::randn({options.rank, linear->weight.size(1)}, generator, at::kFloat) * 0.1;
-            branch->b = at::randn({linear->weight.size(0), options.rank}, generator, at::kFloat) * 0.1;
+            branch->a = at::randn({options.rank, linear->inputs()}, generator, at::kFloat) * 0.1;
+            branch->b = at::randn({linear->outputs(), options.rank}, generator, at::kFloat) * 0.1;
             branch->scaling = loraScaling(options.alpha, options.rank, options.rsLora);
             branch->dropout = options.dropout;
             impl->branches.emplace(loraModulePath(block, target), std::move(branch));

@@ -43,6 +43,7 @@ private Q_SLOTS:
     void cancelledWaitingJobNeverRuns();
     void cancelAllEndsRunningAndWaitingJobs();
     void progressIsCoalesced();
+    void noticesArriveInOrder();
     void statusTellsStatesAndElapsedTime();
     void busyChangesOnceForABatchOfJobs();
     void deadReceiverIsSkipped();
@@ -256,6 +257,27 @@ void TestJobRunner::progressIsCoalesced()
     QVERIFY2(changed.count() < kReports / 10, qPrintable(QString::number(changed.count())));
     QCOMPARE(lastStatus(changed).progress.done, std::int64_t(kReports)); // the latest value is never lost
     QCOMPARE(lastStatus(changed).state, JobStatus::State::Done);
+}
+
+void TestJobRunner::noticesArriveInOrder()
+{
+    JobRunner runner;
+    QSignalSpy noticed(&runner, &JobRunner::noticed);
+    bool done = false;
+
+    runner.submit<int>(
+        QStringLiteral("Tells"), QString(), this,
+        [](const JobContext &context) {
+            context.notice("The batch was reduced.");
+            context.notice("And again.");
+            return 1;
+        },
+        [&](Outcome<int>) { done = noticed.size() == 2; });
+
+    QTRY_COMPARE(noticed.size(), 2);
+    QTRY_VERIFY(done); // before the result
+    QCOMPARE(noticed[0][0].toString(), QStringLiteral("The batch was reduced."));
+    QCOMPARE(noticed[1][0].toString(), QStringLiteral("And again."));
 }
 
 void TestJobRunner::statusTellsStatesAndElapsedTime()

@@ -125,7 +125,7 @@ void TestModelConfig::parametersCountEveryTensor()
     config.headDim = 4;
     config.vocabSize = 10;
     config.tiedEmbeddings = tied;
-    config.attentionBias = config.attentionOutputBias = config.mlpBias = biases;
+    config.attentionBias = config.attentionOutputBias = config.mlpBias = config.mlpOutputBias = biases;
     config.queryKeyNorm = headNorms;
     config.blocks = {{0, attention, mlp, attention ? 2 : 0, attention ? 4 : 0, mlp ? 6 : 0}};
     QCOMPARE(totalParameters(config), expected);
@@ -446,7 +446,7 @@ void TestModelConfig::writingAndReadingGivesTheSame()
         for (BlockShape &block : config.blocks)
             block = {block.originalIndex, false, true, 0, 0, 1536};
     if (change == QStringLiteral("bias"))
-        config.attentionOutputBias = config.mlpBias = true;
+        config.attentionOutputBias = config.mlpBias = config.mlpOutputBias = true;
     if (change == QStringLiteral("untied"))
         config.tiedEmbeddings = false;
     if (change == QStringLiteral("dtype"))

@@ -210,7 +210,7 @@ void TestPruningPlan::previewCutsTheRightSides()
 void TestPruningPlan::previewOfBiasesAndHeadNorms()
 {
     ModelConfig dense = smolLm(2);
-    dense.attentionBias = dense.attentionOutputBias = dense.mlpBias = dense.queryKeyNorm = true;
+    dense.attentionBias = dense.attentionOutputBias = dense.mlpBias = dense.mlpOutputBias = dense.queryKeyNorm = true;
     std::set<std::string> changed;
     for (const TensorChange &change : dependencyPreview(dense, units({}, {{0, {1}}}, {{0, {7}}})))
         changed.insert(change.tensor.substr(15));
@@ -261,7 +261,7 @@ void TestPruningPlan::everyPlanAddsUp()
     dense.tiedEmbeddings = below(2) == 0;
     dense.attentionBias = below(2) == 0;
     dense.attentionOutputBias = below(2) == 0;
-    dense.mlpBias = below(2) == 0;
+    dense.mlpBias = dense.mlpOutputBias = below(2) == 0;
     dense.queryKeyNorm = below(2) == 0;
     for (BlockShape &block : dense.blocks) {
         block.kvHeads = 1 + below(4);

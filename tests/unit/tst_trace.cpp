@@ -41,6 +41,7 @@ private Q_SLOTS:
     void repetitionAtTheEndIsMeasured_data();
     void repetitionAtTheEndIsMeasured();
     void onlyTheWindowCounts();
+    void loopsAreProvenByAWholeWindow();
 };
 
 void TestTrace::spansAreFound_data()
@@ -160,6 +161,26 @@ void TestTrace::onlyTheWindowCounts()
     QCOMPARE(repetitionShare(ids, 128), 1.0);
     QCOMPARE(repetitionShare(ids, 256), 0.5);
     QCOMPARE(repetitionShare(ids, 0), 0.0);
+}
+
+void TestTrace::loopsAreProvenByAWholeWindow()
+{
+    TokenIds distinct(64);
+    std::iota(distinct.begin(), distinct.end(), 0);
+    const TokenIds start{100, 101};
+
+    QVERIFY(!endsInLoop(TokenIds()));
+    QVERIFY(!endsInLoop(TokenIds(511, 7)));
+    QVERIFY(endsInLoop(TokenIds(512, 7)));
+    QVERIFY(endsInLoop(repeatedIds(start, distinct, 8)));
+    QVERIFY(!endsInLoop(repeatedIds(start, {1, 2, 3}, 170))); // 510 tokens of it
+    QVERIFY(endsInLoop(repeatedIds(start, {1, 2, 3}, 171)));
+    TokenIds broken = repeatedIds(start, {1, 2, 3}, 300);
+    broken[broken.size() - 512] = 50;
+    QVERIFY(!endsInLoop(broken));
+    QVERIFY(endsInLoop(TokenIds(8, 7), 8));
+    QVERIFY(!endsInLoop(TokenIds{1, 2, 3, 1, 2, 3, 1, 2}, 8)); // four rounds at least
+    QVERIFY(!endsInLoop(TokenIds(8, 7), 0));
 }
 
 QTEST_GUILESS_MAIN(TestTrace)

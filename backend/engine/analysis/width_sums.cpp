@@ -31,7 +31,9 @@ void widthAddSquares(const Tensor &x, std::vector<double> &sums)
 /// The weight that acts in \a rows rows from \a first on: with the low-rank branch, if there is one.
 Tensor widthEffectiveRows(const Linear &linear, std::int64_t first, std::int64_t rows)
 {
-    const Tensor weight = linear.weight.narrow(0, first, rows).to(at::kFloat);
+    Tensor weight = linear.weight.narrow(0, first, rows).to(at::kFloat);
+    if (linear.factor.defined())
+        weight = at::mm(weight, linear.factor.to(at::kFloat));
     if (!linear.lora)
         return weight;
     return weight + at::mm(linear.lora->b.narrow(0, first, rows), linear.lora->a).to(at::kFloat) * linear.lora->scaling;
@@ -40,8 +42,8 @@ Tensor widthEffectiveRows(const Linear &linear, std::int64_t first, std::int64_t
 /// Sum of |w| per row (dimension 1) or per column (dimension 0). Goes by bands of rows: the copies stay small.
 std::vector<double> widthAbsoluteSums(const Linear &linear, std::int64_t dimension)
 {
-    const std::int64_t rows = linear.weight.size(0);
-    const std::int64_t columns = linear.weight.size(1);
+    const std::int64_t rows = linear.outputs();
+    const std::int64_t columns = linear.inputs();
     const std::int64_t band = std::max<std::int64_t>(1, (1 << 18) / std::max<std::int64_t>(1, columns));
     std::vector<double> sums(static_cast<std::size_t>(dimension == 1 ? rows : columns));
     for (std::int64_t first = 0; first < rows; first += band) {
@@ -89,7 +91,7 @@ UnitScores kvGroupScores(const DecoderBlock &block, int headDim, const std::vect
     const std::vector<double> k = widthAbsoluteSums(block.k, 1);
     const std::vector<double> v = widthAbsoluteSums(block.v, 1);
     const std::vector<double> o = widthAbsoluteSums(block.o, 0);
-    const auto outputs = static_cast<double>(block.o.weight.size(0));
+    const auto outputs = static_cast<double>(block.o.outputs());
     for (std::size_t group = 0; group < groups; ++group) {
         double magnitude = 0;
         double activation = 0;
@@ -113,7 +115,7 @@ UnitScores ffnChannelScores(const DecoderBlock &block, const std::vector<double>
     const std::vector<double> gate = widthAbsoluteSums(block.gate, 1);
     const std::vector<double> up = widthAbsoluteSums(block.up, 1);
     const std::vector<double> down = widthAbsoluteSums(block.down, 0);
-    const auto outputs = static_cast<double>(block.down.weight.size(0));
+    const auto outputs = static_cast<double>(block.down.outputs());
     for (std::size_t c = 0; c < squares.size(); ++c) {
         scores.weightMagnitude.push_back(gate[c] + up[c] + down[c]);
         scores.activationWeight.push_back(down[c] / outputs * std::sqrt(squares[c]));

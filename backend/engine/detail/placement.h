@@ -9,4 +9,7 @@ namespace secateur {
 at::Device placementDevice(const ComputeSettings &settings);
 at::ScalarType placementDtype(const ComputeSettings &settings);
 
+/// Memory of \a device that nothing uses now.
+std::uint64_t freeDeviceBytes(const at::Device &device);
+
 } // namespace secateur

@@ -25,6 +25,12 @@ KvCache::KvCache(const Model::Impl &model, std::int64_t slots, std::int64_t capa
     }
 }
 
+std::uint64_t KvCache::slotBytes(const Model::Impl &model, std::int64_t capacity)
+{
+    const auto element = static_cast<int>(c10::elementSize(model.dtype()));
+    return static_cast<std::uint64_t>(kvBytesPerToken(model.config, element) * capacity);
+}
+
 Tensor KvCache::prefill(const Model::Impl &model, const std::vector<TokenIds> &prompts,
                         const std::vector<std::int64_t> &slots)
 {

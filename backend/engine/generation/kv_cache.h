@@ -11,6 +11,8 @@ class KvCache {
 public:
     /// \a cleared: masked products read positions that nothing was written to, which must be finite then.
     KvCache(const Model::Impl &model, std::int64_t slots, std::int64_t capacity, bool cleared);
+    /// Bytes of one slot.
+    static std::uint64_t slotBytes(const Model::Impl &model, std::int64_t capacity);
 
     const Tensor &keys(int block) const { return m_keys[static_cast<std::size_t>(block)]; }
     const Tensor &values(int block) const { return m_values[static_cast<std::size_t>(block)]; }

@@ -4,6 +4,7 @@
 #include "backend/engine/kernels/worker_team.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -33,23 +34,40 @@ struct RowLinear {
     Tensor weightTensor;
     WeightRows weight;
     std::vector<float> bias;
-    Tensor a, b; ///< low-rank branch, f32
+    Tensor a, b; ///< low-rank branch, scaled
     WeightRows down, up;
-    float scaling = 0;
+    bool isFactored = false; ///< the low-rank branch is all there is
 
     RowLinear() = default;
-    explicit RowLinear(const Linear &linear) : weightTensor(linear.weight.contiguous())
+    explicit RowLinear(const Linear &linear) : isFactored(linear.factor.defined())
     {
-        weight = rows(weightTensor);
+        if (isFactored)
+            setBranch(linear.factor, linear.weight);
+        else
+            weightTensor = linear.weight.contiguous();
         if (linear.bias.defined())
             bias = toVector(linear.bias);
         if (linear.lora) {
-            a = linear.lora->a.detach().to(at::kFloat).contiguous();
-            b = linear.lora->b.detach().to(at::kFloat).contiguous();
-            down = rows(a);
-            up = rows(b);
-            scaling = static_cast<float>(linear.lora->scaling);
+            const Tensor first = linear.lora->a.to(at::kFloat);
+            const Tensor second = linear.lora->b.to(at::kFloat) * linear.lora->scaling;
+            if (isFactored) // two branches make one of the sum of their ranks
+                setBranch(at::cat({linear.factor.to(at::kFloat), first}, 0),
+                          at::cat({linear.weight.to(at::kFloat), second}, 1));
+            else
+                setBranch(first, second);
         }
+        if (isFactored)
+            weight.out = linear.outputs(); // no rows to read
+        else
+            weight = rows(weightTensor);
+    }
+
+    void setBranch(const Tensor &first, const Tensor &second)
+    {
+        a = first.detach().contiguous();
+        b = second.detach().contiguous();
+        down = rows(a);
+        up = rows(b);
     }
 
     static WeightRows rows(const Tensor &tensor)
@@ -191,19 +209,23 @@ private:
                MemberRoom &room) const
     {
         const std::int64_t rows = rowCount();
-        rowProduct(linear.weight, x, rows, range.first, range.last, y, stride);
+        if (!linear.isFactored)
+            rowProduct(linear.weight, x, rows, range.first, range.last, y, stride);
+        else
+            for (std::int64_t r = 0; r < rows; ++r)
+                std::fill(y + r * stride + range.first, y + r * stride + range.last, 0.0F);
         if (!linear.bias.empty()) {
             for (std::int64_t r = 0; r < rows; ++r)
                 for (std::int64_t o = range.first; o < range.last; ++o)
                     y[r * stride + o] += linear.bias[static_cast<std::size_t>(o)];
         }
-        if (linear.scaling == 0 || range.first == range.last)
+        if (linear.down.out == 0 || range.first == range.last)
             return;
         rowProduct(linear.down, x, rows, 0, linear.down.out, room.lowRank.data(), linear.down.out);
         rowProduct(linear.up, room.lowRank.data(), rows, range.first, range.last, room.branch.data(), linear.up.out);
         for (std::int64_t r = 0; r < rows; ++r)
             for (std::int64_t o = range.first; o < range.last; ++o)
-                y[r * stride + o] += linear.scaling * room.branch[static_cast<std::size_t>(r * linear.up.out + o)];
+                y[r * stride + o] += room.branch[static_cast<std::size_t>(r * linear.up.out + o)];
     }
 
     /// Adds the linear of \a x to the hidden states; \a sums is free room of [rows, D], own columns are used only.

@@ -39,6 +39,7 @@ Sampler::Sampler(const GenerationOptions &options, std::size_t sequence)
     : m_temperature(options.temperature),
       m_topP(options.topP),
       m_topK(options.topK),
+      m_minP(options.minP),
       m_engine(samplerMix(samplerMix(options.seed) + sequence))
 { }
 
@@ -71,17 +72,26 @@ std::int32_t Sampler::pick(std::span<const float> logits)
         std::sort(ids.begin(), ids.end()); // any fixed order will do
 
     const double top = logits[static_cast<std::size_t>(largest)];
+    const auto share = [&](std::int32_t id) { // of the most likely token's probability
+        return std::exp((logits[static_cast<std::size_t>(id)] - top) / m_temperature);
+    };
     std::vector<double> cumulative(ids.size());
     double sum = 0;
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-        sum += std::exp((logits[static_cast<std::size_t>(ids[i])] - top) / m_temperature);
-        cumulative[i] = sum;
-    }
+    for (std::size_t i = 0; i < ids.size(); ++i)
+        cumulative[i] = sum += share(ids[i]);
     if (m_topP < 1) { // the smallest set of likely tokens that holds topP of the mass, one at least
         const auto enough = std::lower_bound(cumulative.begin(), cumulative.end(), m_topP * sum);
         const auto keep = std::min<std::size_t>(static_cast<std::size_t>(enough - cumulative.begin()) + 1, ids.size());
-        sum = cumulative[keep - 1];
         cumulative.resize(keep);
+        ids.resize(keep);
+        sum = cumulative.back();
+    }
+    if (m_minP > 0) {
+        std::erase_if(ids, [&](std::int32_t id) { return share(id) < m_minP; });
+        cumulative.clear();
+        sum = 0;
+        for (const std::int32_t id : ids)
+            cumulative.push_back(sum += share(id));
     }
     const auto hit = std::upper_bound(cumulative.begin(), cumulative.end(), uniform() * sum);
     const auto index = std::min(static_cast<std::size_t>(hit - cumulative.begin()), cumulative.size() - 1);

@@ -9,7 +9,7 @@
 namespace secateur {
 
 /// Chooses the next token of one sequence: greedy at temperature 0 (equal logits: lowest id), otherwise temperature,
-/// then top-k, then top-p. Draws depend on the seed and the sequence's number only.
+/// then top-k, then top-p, then min-p as transformers does. Draws depend on the seed and the sequence's number only.
 class Sampler {
 public:
     Sampler(const GenerationOptions &options, std::size_t sequence);
@@ -23,6 +23,7 @@ private:
     double m_temperature = 0;
     double m_topP = 1;
     int m_topK = 0;
+    double m_minP = 0;
     std::mt19937_64 m_engine;
 };
 

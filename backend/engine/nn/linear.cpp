@@ -4,12 +4,19 @@
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
 
 namespace secateur {
 
+Tensor Linear::matrix() const
+{
+    const Tensor whole = weight.to(at::kFloat);
+    return factor.defined() ? at::mm(whole, factor.to(at::kFloat)) : whole;
+}
+
 Tensor Linear::operator()(const Tensor &x, bool training) const
 {
-    Tensor y = at::linear(x, weight, bias); // (…, out)
+    Tensor y = at::linear(factor.defined() ? at::linear(x, factor) : x, weight, bias); // (…, out)
     if (!lora)
         return y;
     // the branch computes in its own dtype: f32 adapters beside bf16 weights keep their precision

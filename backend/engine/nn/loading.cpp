@@ -30,15 +30,20 @@ DecoderBlock assembleBlock(const ModelConfig &config, int index, const WeightSou
 {
     const std::int64_t hidden = config.hiddenSize;
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
+    DecoderBlock block;
+    block.shape = config.blocks[static_cast<std::size_t>(index)];
     const auto linear = [&](const std::string &name, std::int64_t out, std::int64_t in, bool bias) {
         Linear result;
-        result.weight = source(prefix + name + ".weight", {out, in});
+        if (const std::int64_t rank = block.shape.rank(name.substr(name.find('.') + 1)); rank > 0) {
+            result.factor = source(prefix + name + ".A.weight", {rank, in});
+            result.weight = source(prefix + name + ".B.weight", {out, rank});
+        } else {
+            result.weight = source(prefix + name + ".weight", {out, in});
+        }
         if (bias)
             result.bias = source(prefix + name + ".bias", {out});
         return result;
     };
-    DecoderBlock block;
-    block.shape = config.blocks[static_cast<std::size_t>(index)];
     if (block.shape.hasAttention) {
         const std::int64_t queryWidth = std::int64_t{block.shape.queryHeads} * config.headDim;
         const std::int64_t keyWidth = std::int64_t{block.shape.kvHeads} * config.headDim;
@@ -57,7 +62,7 @@ DecoderBlock assembleBlock(const ModelConfig &config, int index, const WeightSou
         block.mlpNorm = source(prefix + "post_attention_layernorm.weight", {hidden});
         block.gate = linear("mlp.gate_proj", width, hidden, config.mlpBias);
         block.up = linear("mlp.up_proj", width, hidden, config.mlpBias);
-        block.down = linear("mlp.down_proj", hidden, width, config.mlpBias);
+        block.down = linear("mlp.down_proj", hidden, width, config.mlpOutputBias);
     }
     return block;
 }

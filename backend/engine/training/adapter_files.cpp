@@ -154,7 +154,7 @@ Adapter loadAdapter(const std::filesystem::path &folder, const Model &base)
         result->options = config.options;
         for (const TensorInfo &info : file.tensors()) {
             const auto [module, isA] = adapterModule(path, model, info.name);
-            const Tensor &weight = findModule(model, module)->weight; // [out, in]
+            const Linear &linear = *findModule(model, module);
             const std::int64_t rank = config.rankOf(module);
             std::shared_ptr<LoraBranch> &branch = result->branches[module];
             if (!branch) {
@@ -162,8 +162,8 @@ Adapter loadAdapter(const std::filesystem::path &folder, const Model &base)
                 branch->scaling = loraScaling(config.alphaOf(module), rank, config.options.rsLora);
                 branch->dropout = config.options.dropout;
             }
-            const std::vector<std::int64_t> expected = isA ? std::vector<std::int64_t>{rank, weight.size(1)}
-                                                           : std::vector<std::int64_t>{weight.size(0), rank};
+            const std::vector<std::int64_t> expected = isA ? std::vector<std::int64_t>{rank, linear.inputs()}
+                                                           : std::vector<std::int64_t>{linear.outputs(), rank};
             (isA ? branch->a : branch->b) = adapterTensor(file, info, expected, model.device());
         }
         if (result->branches.empty())

@@ -50,12 +50,11 @@ std::shared_ptr<Model::Impl> attachBranches(const Model::Impl &base, const LoraB
                         "The adapter has a branch for " + path + ", which this model of "
                             + std::to_string(base.blocks.size()) + " blocks does not have.",
                         "Use the model that the adapter was trained on.");
-        const Tensor &weight = linear->weight; // [out, in]
-        if (branch->a.size(1) != weight.size(1) || branch->b.size(0) != weight.size(0))
+        if (branch->a.size(1) != linear->inputs() || branch->b.size(0) != linear->outputs())
             throw Error(ErrorKind::InvalidArgument,
                         "The adapter's branch for " + path + " maps " + std::to_string(branch->a.size(1)) + " to "
                             + std::to_string(branch->b.size(0)) + " values, but the weight maps "
-                            + std::to_string(weight.size(1)) + " to " + std::to_string(weight.size(0)) + ".",
+                            + std::to_string(linear->inputs()) + " to " + std::to_string(linear->outputs()) + ".",
                         "Use the model that the adapter was trained on.");
         if (linear->lora)
             throw Error(ErrorKind::InvalidArgument, "The module " + path + " already has an adapter.",

@@ -14,7 +14,8 @@ void namedAppend(NamedTensors &tensors, std::string name, const Tensor &tensor)
 
 void namedAppendLinear(NamedTensors &tensors, const std::string &name, const Linear &linear)
 {
-    namedAppend(tensors, name + ".weight", linear.weight);
+    namedAppend(tensors, name + ".A.weight", linear.factor);
+    namedAppend(tensors, name + (linear.factor.defined() ? ".B.weight" : ".weight"), linear.weight);
     namedAppend(tensors, name + ".bias", linear.bias);
 }
 

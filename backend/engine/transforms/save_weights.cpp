@@ -1,3 +1,4 @@
+#include "backend/core/architecture.h"
 #include "backend/engine/detail/guards.h"
 #include "backend/engine/transforms.h"
 #include "backend/engine/transforms/named_tensors.h"
@@ -148,7 +149,10 @@ void saveWeights(const Model &model, const std::filesystem::path &folder, const 
         if (!std::filesystem::is_directory(folder, error))
             throw Error(ErrorKind::NotFound, "The folder " + folder.string() + " does not exist.");
 
-        const SaveTensors tensors = namedTensors(impl);
+        SaveTensors tensors = namedTensors(impl);
+        if (const Architecture *family = findArchitecture(impl.config.modelType))
+            for (auto &[name, tensor] : tensors)
+                name = family->storedName(name);
         const std::vector<SaveShard> shards = saveShards(tensors, target, shardBytes);
         Progress progress{"export.weights", 0, static_cast<std::int64_t>(tensors.size()), 0};
         SaveFiles files(folder);

@@ -17,9 +17,15 @@ void slicingAppendRange(std::vector<std::int64_t> &indices, std::int64_t first, 
         indices.push_back(index);
 }
 
-bool slicingKeepsAll(const std::vector<std::int64_t> &indices, const Tensor &tensor, std::int64_t dimension)
+bool slicingKeepsAll(const std::vector<std::int64_t> &indices, std::int64_t size)
 {
-    return static_cast<std::int64_t>(indices.size()) == tensor.size(dimension);
+    return static_cast<std::int64_t>(indices.size()) == size;
+}
+
+/// The matrix that meets the inputs: the whole weight or A.
+Tensor &slicingInputSide(Linear &linear)
+{
+    return linear.factor.defined() ? linear.factor : linear.weight;
 }
 
 Tensor slicingIndex(const std::vector<std::int64_t> &indices, const at::Device &device)
@@ -62,11 +68,12 @@ KeptUnits keptUnits(const BlockShape &shape, int headDim, const std::set<int> &r
 
 Linear withRows(const Linear &linear, const std::vector<std::int64_t> &rows)
 {
-    if (slicingKeepsAll(rows, linear.weight, 0))
+    if (slicingKeepsAll(rows, linear.outputs()))
         return linear;
     const Tensor index = slicingIndex(rows, linear.weight.device());
     Linear result;
     result.weight = at::index_select(linear.weight, 0, index); // [out', in]
+    result.factor = linear.factor;
     if (linear.bias.defined())
         result.bias = at::index_select(linear.bias, 0, index); // [out']
     if (linear.lora) {
@@ -78,12 +85,12 @@ Linear withRows(const Linear &linear, const std::vector<std::int64_t> &rows)
 
 Linear withColumns(const Linear &linear, const std::vector<std::int64_t> &columns)
 {
-    if (slicingKeepsAll(columns, linear.weight, 1))
+    if (slicingKeepsAll(columns, linear.inputs()))
         return linear;
     const Tensor index = slicingIndex(columns, linear.weight.device());
-    Linear result;
-    result.weight = at::index_select(linear.weight, 1, index); // [out, in']
-    result.bias = linear.bias;
+    Linear result = linear;
+    Tensor &side = slicingInputSide(result); // [·, in]
+    side = at::index_select(side, 1, index);
     if (linear.lora) {
         result.lora = std::make_shared<LoraBranch>(*linear.lora);
         result.lora->a = at::index_select(linear.lora->a, 1, index); // [r, in']
@@ -93,12 +100,12 @@ Linear withColumns(const Linear &linear, const std::vector<std::int64_t> &column
 
 Linear withOthersZero(const Linear &linear, const std::vector<std::int64_t> &columns)
 {
-    if (slicingKeepsAll(columns, linear.weight, 1))
+    if (slicingKeepsAll(columns, linear.inputs()))
         return linear;
-    const Tensor indicator = slicingIndicator(linear.weight, columns); // (in)
-    Linear result;
-    result.weight = linear.weight * indicator; // [out, in]
-    result.bias = linear.bias;
+    Linear result = linear;
+    Tensor &side = slicingInputSide(result); // [·, in]
+    const Tensor indicator = slicingIndicator(side, columns); // (in)
+    side = side * indicator;
     if (linear.lora) {
         result.lora = std::make_shared<LoraBranch>(*linear.lora);
         result.lora->a = linear.lora->a * indicator.to(linear.lora->a.scalar_type()); // [r, in]
@@ -110,6 +117,7 @@ Linear silenced(const Linear &linear)
 {
     Linear result;
     result.weight = at::zeros_like(linear.weight);
+    result.factor = linear.factor;
     if (linear.bias.defined())
         result.bias = at::zeros_like(linear.bias);
     return result;
