@@ -1,10 +1,13 @@
 #include "backend/engine/kernels/bf16_rows.h"
+#include "backend/engine/kernels/causal_attention.h"
 #include "backend/engine/kernels/dispatch.h"
+#include "backend/engine/kernels/matrix_product.h"
 #include "backend/engine/kernels/row_math.h"
 #include "backend/engine/kernels/row_product.h"
 
 #include <QTest>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -67,6 +70,10 @@ private Q_SLOTS:
     void rowProductEqualsPlainSums();
     void rowResultDoesNotDependOnOtherRows_data() { addLevels(); }
     void rowResultDoesNotDependOnOtherRows();
+    void matrixProductEqualsPlainSums_data();
+    void matrixProductEqualsPlainSums();
+    void causalAttentionEqualsItsDefinition_data();
+    void causalAttentionEqualsItsDefinition();
     void bf16RoundsToTheNearestEvenValue_data() { addLevels(); }
     void bf16RoundsToTheNearestEvenValue();
     void siluProductEqualsItsDefinition_data() { addLevels(); }
@@ -178,6 +185,133 @@ void TestKernels::rowResultDoesNotDependOnOtherRows()
             rowProduct(view, x.data(), kRows, o, o + 1, parts.data(), kOut, room.data());
         QVERIFY(parts == alone);
     }
+}
+
+void TestKernels::matrixProductEqualsPlainSums_data()
+{
+    QTest::addColumn<int>("level");
+    QTest::addColumn<int>("in");
+    QTest::addColumn<int>("out");
+    QTest::addColumn<bool>("bf16");
+    for (const KernelLevel level : levels())
+        for (const int in : {2, 16, 34, 130})
+            for (const int out : {1, 31, 33, 290})
+                for (const bool bf16 : {false, true})
+                    QTest::addRow("%s, %d inputs, %d outputs, %s", levelName(level), in, out, bf16 ? "bf16" : "f32")
+                        << static_cast<int>(level) << in << out << bf16;
+}
+
+void TestKernels::matrixProductEqualsPlainSums()
+{
+    QFETCH(int, in);
+    QFETCH(int, out);
+    QFETCH(bool, bf16);
+    if (!canMultiplyMatrices(bf16, in))
+        QSKIP("this level leaves the product to LibTorch");
+    const auto stored = [bf16](std::vector<float> &values, std::vector<std::uint16_t> &narrow) {
+        narrow = roundedValues(values);
+        if (bf16)
+            values = widened(narrow);
+        return bf16 ? static_cast<const void *>(narrow.data()) : values.data();
+    };
+    std::vector<float> weight = normalValues(std::int64_t{out} * in, 3);
+    std::vector<float> bias = normalValues(out, 5);
+    std::vector<std::uint16_t> narrowWeight;
+    std::vector<std::uint16_t> narrowBias;
+    const WeightRows view{stored(weight, narrowWeight), bf16, out, in};
+    const void *offset = stored(bias, narrowBias);
+    std::vector<float> firstRow;
+    for (const int rows : {1, 2, 5, 12, 25}) {
+        std::vector<float> x = normalValues(std::int64_t{rows} * in, 4); // the first row is the same for every number
+        std::vector<std::uint16_t> narrowX;
+        const void *input = stored(x, narrowX);
+        std::vector<float> y(static_cast<std::size_t>(rows * out), -1);
+        std::vector<std::uint16_t> narrowY(y.size());
+        void *output = bf16 ? static_cast<void *>(narrowY.data()) : y.data();
+        const int middle = out / 2; // in two parts, as threads share it
+        matrixProduct(view, input, 0, rows, 0, middle, offset, output);
+        matrixProduct(view, input, 0, rows / 2, middle, out, offset, output);
+        matrixProduct(view, input, rows / 2, rows, middle, out, offset, output);
+        if (bf16)
+            y = widened(narrowY);
+        for (int r = 0; r < rows; ++r) {
+            for (int o = 0; o < out; ++o) {
+                double sum = bias[static_cast<std::size_t>(o)];
+                for (int k = 0; k < in; ++k)
+                    sum += static_cast<double>(x[static_cast<std::size_t>(r * in + k)])
+                        * weight[static_cast<std::size_t>(o * in + k)];
+                const double rounding = bf16 ? std::abs(sum) / 256 : 0; // of the result
+                QVERIFY(std::abs(sum - y[static_cast<std::size_t>(r * out + o)]) <= rounding + 1e-6 * (in + 20));
+            }
+        }
+        if (firstRow.empty())
+            firstRow.assign(y.begin(), y.begin() + out);
+        QVERIFY(std::equal(firstRow.begin(), firstRow.end(), y.begin())); // to the last bit
+    }
+}
+
+void TestKernels::causalAttentionEqualsItsDefinition_data()
+{
+    QTest::addColumn<int>("level");
+    QTest::addColumn<int>("headDim");
+    QTest::addColumn<int>("window");
+    QTest::addColumn<int>("past");
+    for (const KernelLevel level : levels())
+        for (const int headDim : {12, 64, 80})
+            for (const int window : {0, 1, 20})
+                for (const int past : {0, 37})
+                    QTest::addRow("%s, head of %d, window %d, %d before", levelName(level), headDim, window, past)
+                        << static_cast<int>(level) << headDim << window << past;
+}
+
+void TestKernels::causalAttentionEqualsItsDefinition()
+{
+    QFETCH(int, headDim);
+    QFETCH(int, window);
+    QFETCH(int, past);
+    if (!canAttendCausally())
+        QSKIP("this level leaves attention to LibTorch");
+    constexpr std::int64_t kQueries = 41;
+    constexpr std::int64_t kHeads = 2;
+    const std::int64_t keys = past + kQueries;
+    const std::vector<float> q = normalValues(kQueries * kHeads * headDim, 7);
+    const std::vector<float> k = normalValues(keys * headDim, 8);
+    const std::vector<float> v = normalValues(keys * headDim, 9);
+    std::vector<float> mixed(q.size());
+    CausalGroup group{q.data(), k.data(), v.data(), mixed.data()};
+    group.qStride = group.outStride = kHeads * headDim;
+    group.kStride = group.vStride = headDim;
+    group.queryHeads = kHeads;
+    group.headDim = headDim;
+    group.past = past;
+    group.window = window;
+    group.scale = 0.25F;
+    causalAttention(group, 0, kQueries);
+    for (std::int64_t i = 0; i < kQueries; ++i) {
+        for (std::int64_t head = 0; head < kHeads; ++head) {
+            const float *query = q.data() + (i * kHeads + head) * headDim;
+            std::vector<double> sums(static_cast<std::size_t>(headDim));
+            double total = 0;
+            for (std::int64_t j = window > 0 ? std::max<std::int64_t>(0, past + i + 1 - window) : 0; j <= past + i;
+                 ++j) {
+                double dot = 0;
+                for (std::int64_t c = 0; c < headDim; ++c)
+                    dot += static_cast<double>(query[c]) * k[static_cast<std::size_t>(j * headDim + c)];
+                const double weight = std::exp(dot / 4);
+                total += weight;
+                for (std::int64_t c = 0; c < headDim; ++c)
+                    sums[static_cast<std::size_t>(c)] += weight * v[static_cast<std::size_t>(j * headDim + c)];
+            }
+            for (std::int64_t c = 0; c < headDim; ++c)
+                QVERIFY(std::abs(sums[static_cast<std::size_t>(c)] / total
+                                 - mixed[static_cast<std::size_t>((i * kHeads + head) * headDim + c)])
+                        < 3e-6);
+        }
+    }
+    const std::vector<float> together = mixed;
+    for (std::int64_t i = 0; i < kQueries; i += 7)
+        causalAttention(group, i, std::min<std::int64_t>(i + 7, kQueries));
+    QVERIFY(mixed == together); // to the last bit
 }
 
 void TestKernels::bf16RoundsToTheNearestEvenValue()
