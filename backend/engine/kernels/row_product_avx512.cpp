@@ -76,6 +76,8 @@ SECATEUR_AVX512 void rowTileF32(const float *weight, std::int64_t in, const floa
 #pragma GCC unroll 8
         for (int o = 0; o < Outputs; ++o) {
             const __m512 w = _mm512_maskz_loadu_ps(mask, weight + o * in + k);
+            // the next tile's weights: few streams at a time do not fill the way from memory
+            _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
 #pragma GCC unroll 8
             for (int r = 0; r < Rows; ++r)
                 sums[r][o] = _mm512_fmadd_ps(values[r], w, sums[r][o]);
@@ -103,6 +105,8 @@ SECATEUR_AVX512_BF16 void rowTileBf16(const std::uint16_t *weight, std::int64_t 
 #pragma GCC unroll 8
         for (int o = 0; o < Outputs; ++o) {
             const auto w = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, weight + o * in + k));
+            // the next tile's weights: few streams at a time do not fill the way from memory
+            _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
 #pragma GCC unroll 8
             for (int r = 0; r < Rows; ++r)
                 sums[r][o] = _mm512_dpbf16_ps(sums[r][o], values[r], w);
