@@ -200,35 +200,32 @@ Json benchLoglik(const BenchArguments &arguments)
 {
     const Model model = openBenchModel(arguments);
     const Json items = readInput(arguments.input).at("items");
-    std::vector<TokenIds> contexts;
-    std::vector<std::vector<TokenIds>> continuations;
-    for (const Json &item : items) {
-        contexts.push_back(item.at("context").get<TokenIds>());
-        continuations.push_back(item.at("continuations").get<std::vector<TokenIds>>());
-    }
+    std::vector<ScoringItem> work;
+    for (const Json &item : items)
+        work.push_back({item.at("context").get<TokenIds>(), item.at("continuations").get<std::vector<TokenIds>>()});
     Json logprobs;
     Json json = measure(arguments, "loglik", "items/s", [&] {
         logprobs = Json::array();
         const double start = wallSeconds();
-        for (std::size_t i = 0; i < contexts.size(); ++i) {
+        for (const std::vector<ContinuationScore> &scores : scoreContinuations(model, work)) {
             Json row = Json::array();
-            for (const ContinuationScore &score : scoreContinuations(model, contexts[i], continuations[i]))
+            for (const ContinuationScore &score : scores)
                 row.push_back(score.logprob);
             logprobs.push_back(std::move(row));
         }
-        return std::pair{static_cast<double>(contexts.size()), wallSeconds() - start};
+        return std::pair{static_cast<double>(work.size()), wallSeconds() - start};
     });
     double flops = 0; // context once, each continuation but its last token, the head where it is scored
-    for (std::size_t i = 0; i < contexts.size(); ++i) {
-        double rows = static_cast<double>(contexts[i].size());
-        for (const TokenIds &continuation : continuations[i]) {
+    for (const ScoringItem &item : work) {
+        double rows = static_cast<double>(item.context.size());
+        for (const TokenIds &continuation : item.continuations) {
             rows += static_cast<double>(continuation.size()) - 1;
             flops += 2 * static_cast<double>(continuation.size()) * headParameters(model);
         }
         flops += 2 * rows * blockParameters(model);
     }
-    const double limit = productLimit(model, 96);
-    const double reached = json["max"].get<double>() * flops / static_cast<double>(contexts.size());
+    const double limit = productLimit(model, 1024);
+    const double reached = json["max"].get<double>() * flops / static_cast<double>(work.size());
     json["limit"] = {{"plain_product_flops", limit}, {"share", reached / limit}};
     json["fingerprint"] = {{"logprobs", logprobs}};
     return json;
