@@ -12,36 +12,59 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 
 namespace secateur {
 
 namespace {
 
-/// One context followed by several continuations, each of which sees the context and itself: rows are the context, then
-/// every continuation without its last token.
-std::vector<ContinuationScore> scoreAfterSharedContext(const Model::Impl &model, const TokenIds &context,
-                                                       const std::vector<const TokenIds *> &continuations)
+/// One context with the continuations that see it and themselves, and where their scores go.
+struct SharedContext {
+    TokenIds context;
+    std::vector<const TokenIds *> continuations;
+    std::vector<ContinuationScore *> scores;
+
+    std::int64_t rows() const
+    {
+        std::size_t count = context.size();
+        for (const TokenIds *continuation : continuations)
+            count += continuation->size() - 1;
+        return static_cast<std::int64_t>(count);
+    }
+};
+
+/// Rows of the packed batch are all contexts, then every continuation without its last token.
+void scoreTogether(const Model::Impl &model, std::span<const SharedContext> items)
 {
-    const auto contextLength = static_cast<std::int64_t>(context.size());
-    std::vector<TokenIds> sequences{context};
-    for (const TokenIds *continuation : continuations)
-        sequences.emplace_back(continuation->begin(), continuation->end() - 1);
+    std::vector<TokenIds> sequences;
+    for (const SharedContext &item : items)
+        sequences.push_back(item.context);
+    for (const SharedContext &item : items)
+        for (const TokenIds *continuation : item.continuations)
+            sequences.emplace_back(continuation->begin(), continuation->end() - 1);
     PackedBatch batch = packSequences(sequences, model.device());
-    batch.positions.narrow(0, contextLength, batch.tokens() - contextLength).add_(contextLength);
+    const std::vector<std::int64_t> contextOffsets(batch.offsets.begin(),
+                                                   batch.offsets.begin() + static_cast<std::ptrdiff_t>(items.size())
+                                                       + 1);
+    std::vector<std::size_t> itemOf; // of each continuation
+    for (std::size_t i = 0; i < items.size(); ++i)
+        itemOf.insert(itemOf.end(), items[i].continuations.size(), i);
+    const auto part = [&](const Tensor &x, std::size_t sequence) {
+        return x.narrow(0, batch.offsets[sequence], batch.offsets[sequence + 1] - batch.offsets[sequence]);
+    };
+    for (std::size_t c = 0; c < itemOf.size(); ++c)
+        part(batch.positions, items.size() + c).add_(static_cast<std::int64_t>(items[itemOf[c]].context.size()));
 
     const std::int64_t window = model.config.slidingWindow;
     const Attend attend = [&](int, const Tensor &q, const Tensor &k, const Tensor &v) {
-        const auto part = [&](const Tensor &x, std::size_t i) {
-            return x.narrow(0, batch.offsets[i], batch.offsets[i + 1] - batch.offsets[i]);
-        };
-        const Tensor sharedKeys = part(k, 0);
-        const Tensor sharedValues = part(v, 0);
-        std::vector<Tensor> mixed{packedAttention(part(q, 0), sharedKeys, sharedValues, {0, contextLength}, window)};
-        for (std::size_t i = 1; i < sequences.size(); ++i) {
-            if (sequences[i].empty())
+        const auto contexts = [&](const Tensor &x) { return x.narrow(0, 0, contextOffsets.back()); };
+        std::vector<Tensor> mixed{packedAttention(contexts(q), contexts(k), contexts(v), contextOffsets, window)};
+        for (std::size_t c = 0; c < itemOf.size(); ++c) {
+            const std::size_t own = items.size() + c;
+            if (sequences[own].empty())
                 continue;
-            mixed.push_back(cachedAttention(part(q, i), at::cat({sharedKeys, part(k, i)}, 0),
-                                            at::cat({sharedValues, part(v, i)}, 0), window));
+            mixed.push_back(cachedAttention(part(q, own), at::cat({part(k, itemOf[c]), part(k, own)}, 0),
+                                            at::cat({part(v, itemOf[c]), part(v, own)}, 0), window));
         }
         return mixed.size() == 1 ? mixed.front() : at::cat(mixed, 0);
     };
@@ -50,29 +73,32 @@ std::vector<ContinuationScore> scoreAfterSharedContext(const Model::Impl &model,
     // the head sees the last context row once per continuation and the continuations' own rows
     std::vector<Tensor> rows;
     TokenIds targets;
-    for (std::size_t i = 0; i < continuations.size(); ++i) {
-        rows.push_back(hidden.narrow(0, contextLength - 1, 1));
-        rows.push_back(hidden.narrow(0, batch.offsets[i + 1], batch.offsets[i + 2] - batch.offsets[i + 1]));
-        targets.insert(targets.end(), continuations[i]->begin(), continuations[i]->end());
+    for (std::size_t c = 0; c < itemOf.size(); ++c) {
+        rows.push_back(hidden.narrow(0, contextOffsets[itemOf[c] + 1] - 1, 1));
+        rows.push_back(part(hidden, items.size() + c));
     }
+    for (const SharedContext &item : items)
+        for (const TokenIds *continuation : item.continuations)
+            targets.insert(targets.end(), continuation->begin(), continuation->end());
     const TokenScores scores = scoreTargets(model, at::cat(rows, 0), targets);
 
-    std::vector<ContinuationScore> results;
     std::size_t next = 0;
-    for (const TokenIds *continuation : continuations) {
-        ContinuationScore score{0, true, static_cast<std::int64_t>(continuation->size())};
-        for (std::size_t i = 0; i < continuation->size(); ++i, ++next) {
-            score.logprob += scores.logprobs[next];
-            score.isGreedy = score.isGreedy && scores.isGreedy[next];
+    for (const SharedContext &item : items) {
+        for (std::size_t c = 0; c < item.continuations.size(); ++c) {
+            const TokenIds &continuation = *item.continuations[c];
+            ContinuationScore score{0, true, static_cast<std::int64_t>(continuation.size())};
+            for (std::size_t i = 0; i < continuation.size(); ++i, ++next) {
+                score.logprob += scores.logprobs[next];
+                score.isGreedy = score.isGreedy && scores.isGreedy[next];
+            }
+            if (!std::isfinite(score.logprob)) {
+                TokenIds whole = item.context;
+                whole.insert(whole.end(), continuation.begin(), continuation.end());
+                locateNonFinite(model, {whole});
+            }
+            *item.scores[c] = score;
         }
-        if (!std::isfinite(score.logprob)) {
-            TokenIds whole = context;
-            whole.insert(whole.end(), continuation->begin(), continuation->end());
-            locateNonFinite(model, {whole});
-        }
-        results.push_back(score);
     }
-    return results;
 }
 
 } // namespace
@@ -99,45 +125,64 @@ SequenceOutputs forwardSequence(const Model &model, const TokenIds &ids, bool wi
     });
 }
 
-std::vector<ContinuationScore> scoreContinuations(const Model &model, const TokenIds &context,
-                                                  const std::vector<TokenIds> &continuations)
+std::vector<std::vector<ContinuationScore>> scoreContinuations(const Model &model,
+                                                               std::span<const ScoringItem> items)
 {
     const Model::Impl &impl = model.impl();
     ModelConfig unlimited = impl.config;
     unlimited.maxPositions = 0; // long contexts are cut, not refused
-    requireSequence(unlimited, context, "The context");
-    std::vector<const TokenIds *> shared;
-    std::size_t longest = 0;
-    for (const TokenIds &continuation : continuations) {
-        if (continuation.empty())
-            continue;
-        requireSequence(impl.config, continuation, "The continuation");
-        shared.push_back(&continuation);
-        longest = std::max(longest, continuation.size());
-    }
-    return withoutGradients([&] {
-        const std::size_t limit
-            = impl.config.maxPositions > 0 ? static_cast<std::size_t>(impl.config.maxPositions) : SIZE_MAX;
-        const bool fits = context.size() + longest - 1 <= limit;
-        std::vector<ContinuationScore> scores;
-        std::vector<ContinuationScore> together;
-        if (fits && !shared.empty())
-            together = scoreAfterSharedContext(impl, context, shared);
-        std::size_t next = 0;
-        for (const TokenIds &continuation : continuations) {
-            if (continuation.empty()) {
-                scores.push_back({0, true, 0});
-            } else if (fits) {
-                scores.push_back(together[next++]);
+    const std::size_t limit
+        = impl.config.maxPositions > 0 ? static_cast<std::size_t>(impl.config.maxPositions) : SIZE_MAX;
+    std::vector<std::vector<ContinuationScore>> scores;
+    std::vector<SharedContext> work;
+    for (const ScoringItem &item : items) {
+        requireSequence(unlimited, item.context, "The context");
+        std::size_t longest = 1;
+        for (const TokenIds &continuation : item.continuations) {
+            if (!continuation.empty())
+                requireSequence(impl.config, continuation, "The continuation");
+            longest = std::max(longest, continuation.size());
+        }
+        const bool fits = item.context.size() + longest - 1 <= limit;
+        std::vector<ContinuationScore> &own
+            = scores.emplace_back(item.continuations.size(), ContinuationScore{0, true, 0});
+        SharedContext shared{item.context, {}, {}};
+        for (std::size_t c = 0; c < item.continuations.size(); ++c) {
+            const TokenIds &continuation = item.continuations[c];
+            if (continuation.empty())
+                continue;
+            if (fits) {
+                shared.continuations.push_back(&continuation);
+                shared.scores.push_back(&own[c]);
             } else {
                 // the last token is never fed, so one more than the context fits
-                const std::size_t keep = std::min(context.size(), limit + 1 - continuation.size());
-                const TokenIds cut(context.end() - static_cast<std::ptrdiff_t>(keep), context.end());
-                scores.push_back(scoreAfterSharedContext(impl, cut, {&continuation}).front());
+                const std::size_t keep = std::min(item.context.size(), limit + 1 - continuation.size());
+                work.push_back({TokenIds(item.context.end() - static_cast<std::ptrdiff_t>(keep), item.context.end()),
+                                {&continuation},
+                                {&own[c]}});
             }
         }
-        return scores;
+        if (!shared.continuations.empty())
+            work.push_back(std::move(shared));
+    }
+    withoutGradients([&] {
+        constexpr std::int64_t kRows = 1024; // in one forward pass
+        for (std::size_t first = 0; first < work.size();) {
+            std::size_t last = first + 1;
+            for (std::int64_t rows = work[first].rows(); last < work.size() && rows + work[last].rows() <= kRows;)
+                rows += work[last++].rows();
+            scoreTogether(impl, std::span(work).subspan(first, last - first));
+            first = last;
+        }
     });
+    return scores;
+}
+
+std::vector<ContinuationScore> scoreContinuations(const Model &model, const TokenIds &context,
+                                                  const std::vector<TokenIds> &continuations)
+{
+    const ScoringItem item{context, continuations};
+    return scoreContinuations(model, {&item, 1}).front();
 }
 
 PerplexityResult perplexity(const Model &model, const TokenIds &ids, std::int64_t chunkLength, std::int64_t maxChunks,

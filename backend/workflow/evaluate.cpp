@@ -21,7 +21,7 @@ namespace {
 
 using EvaluationClock = std::chrono::steady_clock;
 
-constexpr std::size_t kGenerationBatch = 8; ///< rows written together: what a killed run can lose
+constexpr std::size_t kBatchItems = 8; ///< computed and written together: what a killed run can lose
 constexpr double kLoopShare = 0.5; ///< an output at the cap whose end repeats itself this much is a loop
 constexpr const char *kProgressStage = "evaluate.sample";
 
@@ -140,33 +140,43 @@ ScoringInput scoringInput(const Tokenizer &tokenizer, const ModelConfig &config,
     return input;
 }
 
-std::vector<ContinuationScore> scoreChoices(const Model &model, const ScoringInput &input)
+/// The scores of every input's choices; inputs share forward passes.
+std::vector<std::vector<ContinuationScore>> scoreChoices(const Model &model, const std::vector<ScoringInput> &inputs)
 {
-    if (input.isShared)
-        return scoreContinuations(model, input.context, input.continuations);
-    std::vector<ContinuationScore> scores;
-    for (std::size_t i = 0; i < input.continuations.size(); ++i)
-        scores.push_back(scoreContinuations(model, input.contexts[i], {input.continuations[i]}).front());
+    std::vector<ScoringItem> items;
+    for (const ScoringInput &input : inputs) {
+        if (input.isShared) {
+            items.push_back({input.context, input.continuations});
+            continue;
+        }
+        for (std::size_t i = 0; i < input.continuations.size(); ++i)
+            items.push_back({input.contexts[i], {input.continuations[i]}});
+    }
+    const auto scored = scoreContinuations(model, items);
+    std::vector<std::vector<ContinuationScore>> scores;
+    std::size_t next = 0;
+    for (const ScoringInput &input : inputs) {
+        auto &own = scores.emplace_back();
+        for (std::size_t parts = input.isShared ? 1 : input.continuations.size(); parts > 0; --parts, ++next)
+            own.insert(own.end(), scored[next].begin(), scored[next].end());
+    }
     return scores;
 }
 
-SampleResult scoredSample(const EvaluationSetting &setting, const TaskItem &item,
-                          std::vector<ContinuationScore> *scores)
+SampleResult scoredSample(const TaskItem &item, const ScoringInput &input, const std::vector<ContinuationScore> &scores)
 {
-    const ScoringInput input = scoringInput(setting.tokenizer, setting.model.config(), item);
-    *scores = scoreChoices(setting.model, input);
     SampleResult sample;
     sample.docId = item.docId;
     sample.prompt = item.context;
     sample.promptTokens = static_cast<std::int64_t>(input.context.size());
     std::size_t best = 0, bestNorm = 0;
     double bestNormScore = 0;
-    for (std::size_t i = 0; i < scores->size(); ++i) {
-        const double logprob = (*scores)[i].logprob;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+        const double logprob = scores[i].logprob;
         const std::int64_t characters = i < item.choiceCharacters.size() ? item.choiceCharacters[i] : 1;
         const double norm = logprob / static_cast<double>(std::max<std::int64_t>(characters, 1));
         sample.choiceLogprobs.push_back(logprob);
-        if (logprob > (*scores)[best].logprob) // equal ones: the first stays
+        if (logprob > scores[best].logprob) // equal ones: the first stays
             best = i;
         if (i == 0 || norm > bestNormScore) {
             bestNorm = i;
@@ -295,10 +305,7 @@ public:
     {
         const auto start = EvaluationClock::now();
         m_setting.context.checkpoint(progress());
-        if (m_spec.kind == "generation")
-            runGeneration();
-        else
-            runScoring();
+        runBatches(m_spec.kind == "generation" ? &TaskRunner::generateBatch : &TaskRunner::scoreBatch);
         m_report.seconds = secondsSince(start);
         publish(true);
         return std::move(m_report);
@@ -327,30 +334,14 @@ private:
         ++m_done;
     }
 
-    void runScoring()
+    void runBatches(void (TaskRunner::*runBatch)(const std::vector<std::size_t> &))
     {
-        for (std::size_t i = 0; i < m_items.size(); ++i) {
-            if (m_results[i])
-                continue;
-            std::vector<ContinuationScore> scores;
-            SampleResult sample = scoredSample(m_setting, m_items[i], &scores);
-            if (m_log)
-                m_log->appendScored(m_items[i], sample, scores);
-            finish(i, std::move(sample));
-            publish(false);
-            m_setting.context.checkpoint(progress());
-        }
-    }
-
-    void runGeneration()
-    {
-        const int cap = m_setting.cap(m_spec);
         std::vector<std::size_t> pending;
         for (std::size_t i = 0; i < m_items.size(); ++i) {
             if (!m_results[i])
                 pending.push_back(i);
-            if (pending.size() == kGenerationBatch || (i + 1 == m_items.size() && !pending.empty())) {
-                generateBatch(pending, cap);
+            if (pending.size() == kBatchItems || (i + 1 == m_items.size() && !pending.empty())) {
+                (this->*runBatch)(pending);
                 pending.clear();
                 publish(false);
                 m_setting.context.checkpoint(progress());
@@ -358,13 +349,29 @@ private:
         }
     }
 
-    void generateBatch(const std::vector<std::size_t> &indices, int cap)
+    void scoreBatch(const std::vector<std::size_t> &indices)
     {
+        std::vector<ScoringInput> inputs;
+        for (const std::size_t index : indices)
+            inputs.push_back(scoringInput(m_setting.tokenizer, m_setting.model.config(), m_items[index]));
+        const auto scores = scoreChoices(m_setting.model, inputs);
+        for (std::size_t i = 0; i < indices.size(); ++i) {
+            const TaskItem &item = m_items[indices[i]];
+            SampleResult sample = scoredSample(item, inputs[i], scores[i]);
+            if (m_log)
+                m_log->appendScored(item, sample, scores[i]);
+            finish(indices[i], std::move(sample));
+        }
+    }
+
+    void generateBatch(const std::vector<std::size_t> &indices)
+    {
+        const int cap = m_setting.cap(m_spec);
         GenerationRequest request;
         request.options.maxNewTokens = cap;
         request.options.stopStrings = m_spec.stopStrings;
         request.options.seed = m_setting.request.options.seed;
-        request.batch = static_cast<int>(kGenerationBatch);
+        request.batch = static_cast<int>(kBatchItems);
         std::vector<GenerationPrompt> prompts;
         for (const std::size_t index : indices) {
             prompts.push_back(generationPrompt(m_setting, m_items[index], cap));
@@ -432,7 +439,7 @@ std::vector<ContinuationScore> scoreTexts(const LoadedModel &dense, const Model 
                             "Request " + std::to_string(next + 1) + " has an empty continuation.");
             item.choices.push_back(requests[next].continuation);
         }
-        const auto group = scoreChoices(model, scoringInput(tokenizer, model.config(), item));
+        const auto group = scoreChoices(model, {scoringInput(tokenizer, model.config(), item)}).front();
         scores.insert(scores.end(), group.begin(), group.end());
         first = next;
     }

@@ -6,8 +6,6 @@
 #include "backend/engine/forward.h"
 #include "backend/engine/generation.h"
 #include "backend/engine/generation/decoder.h"
-#include "backend/engine/kernels/row_math.h"
-#include "backend/engine/kernels/row_product.h"
 #include "backend/engine/nn/causal_lm.h"
 #include "backend/io/weight_files.h"
 #include "backend/text/tokenizer.h"
@@ -17,7 +15,6 @@
 #include <QTemporaryDir>
 #include <QTest>
 
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
@@ -50,11 +47,6 @@ class TestEngine : public QObject {
 
 private Q_SLOTS:
     void initTestCase();
-    void rowProductEqualsPlainSums_data();
-    void rowProductEqualsPlainSums();
-    void rowResultDoesNotDependOnOtherRows();
-    void siluProductEqualsItsDefinition();
-    void nanPassesThroughTheKernels();
     void packedSequencesDoNotSeeEachOther_data();
     void packedSequencesDoNotSeeEachOther();
     void cachedStepsEqualOneForward_data();
@@ -95,103 +87,6 @@ private Q_SLOTS:
 void TestEngine::initTestCase()
 {
     applyComputeSettings(settingsOf("f32"));
-}
-
-void TestEngine::rowProductEqualsPlainSums_data()
-{
-    QTest::addColumn<int>("rows");
-    QTest::addColumn<int>("out");
-    QTest::addColumn<int>("in");
-    QTest::addColumn<bool>("bf16");
-    for (const int rows : {1, 2, 3, 5, 8, 17})
-        for (const int in : {1, 7, 8, 61, 576})
-            for (const bool bf16 : {false, true})
-                QTest::addRow("%d rows, %d inputs, %s", rows, in, bf16 ? "bf16" : "f32") << rows << 37 << in << bf16;
-}
-
-void TestEngine::rowProductEqualsPlainSums()
-{
-    QFETCH(int, rows);
-    QFETCH(int, out);
-    QFETCH(int, in);
-    QFETCH(bool, bf16);
-    std::mt19937 engine(3);
-    std::normal_distribution<float> normal;
-    std::vector<float> weight(static_cast<std::size_t>(out * in));
-    std::vector<float> x(static_cast<std::size_t>(rows * in));
-    for (float &value : weight)
-        value = normal(engine);
-    for (float &value : x)
-        value = normal(engine);
-    const Tensor exact = at::from_blob(weight.data(), {out, in}, at::TensorOptions().dtype(at::kFloat));
-    const Tensor stored = exact.to(bf16 ? at::kBFloat16 : at::kFloat);
-    const std::vector<float> used = toVector(stored);
-    std::vector<float> y(static_cast<std::size_t>(rows * out), -1);
-    const WeightRows view{stored.const_data_ptr(), bf16, out, in};
-    rowProduct(view, x.data(), rows, 0, 11, y.data(), out);
-    rowProduct(view, x.data(), rows, 11, out, y.data(), out);
-    for (int r = 0; r < rows; ++r) {
-        for (int o = 0; o < out; ++o) {
-            double sum = 0;
-            for (int k = 0; k < in; ++k)
-                sum += static_cast<double>(x[static_cast<std::size_t>(r * in + k)])
-                    * used[static_cast<std::size_t>(o * in + k)];
-            QVERIFY(std::abs(sum - y[static_cast<std::size_t>(r * out + o)]) < 1e-6 * (in + 20));
-        }
-    }
-}
-
-void TestEngine::rowResultDoesNotDependOnOtherRows()
-{
-    constexpr int kRows = 13;
-    constexpr int kIn = 75;
-    constexpr int kOut = 21;
-    std::mt19937 engine(5);
-    std::normal_distribution<float> normal;
-    std::vector<float> weight(kOut * kIn);
-    std::vector<float> x(kRows * kIn);
-    for (float &value : weight)
-        value = normal(engine);
-    for (float &value : x)
-        value = normal(engine);
-    const WeightRows view{weight.data(), false, kOut, kIn};
-    std::vector<float> together(kRows * kOut);
-    rowProduct(view, x.data(), kRows, 0, kOut, together.data(), kOut);
-    std::vector<float> alone(kRows * kOut);
-    for (int r = 0; r < kRows; ++r)
-        rowProduct(view, x.data() + r * kIn, 1, 0, kOut, alone.data() + r * kOut, kOut);
-    QVERIFY(together == alone); // to the last bit
-}
-
-void TestEngine::siluProductEqualsItsDefinition()
-{
-    std::vector<float> gate;
-    for (double value = -120; value <= 120; value += 0.37)
-        gate.push_back(static_cast<float>(value));
-    const std::vector<float> input = gate;
-    const std::vector<float> up(gate.size(), 1.5F);
-    siluProduct(gate.data(), up.data(), static_cast<std::int64_t>(gate.size()));
-    for (std::size_t i = 0; i < gate.size(); ++i) {
-        const double expected = 1.5 * input[i] / (1 + std::exp(-static_cast<double>(input[i])));
-        QVERIFY(std::abs(gate[i] - expected) <= 1e-6 * std::abs(expected) + 1e-30);
-    }
-}
-
-void TestEngine::nanPassesThroughTheKernels()
-{
-    constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-    std::vector<float> gate(16, kNan);
-    const std::vector<float> ones(16, 1.0F);
-    siluProduct(gate.data(), ones.data(), 16);
-    QVERIFY(std::isnan(gate[0]) && std::isnan(gate[15]));
-    std::vector<float> query(16, 1.0F);
-    std::vector<float> keys(16 * 16, 1.0F);
-    keys[16 * 3] = kNan;
-    const std::vector<float> values(16 * 16, 1.0F);
-    std::vector<float> scores(16);
-    std::vector<float> mixed(16);
-    attendHead(query.data(), 1, keys.data(), values.data(), false, 16, 16, 1.0F, scores.data(), mixed.data());
-    QVERIFY(std::isnan(mixed[0]));
 }
 
 void TestEngine::packedSequencesDoNotSeeEachOther_data()

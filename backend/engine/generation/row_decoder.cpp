@@ -1,4 +1,5 @@
 #include "backend/engine/generation/decoder.h"
+#include "backend/engine/kernels/bf16_rows.h"
 #include "backend/engine/kernels/row_math.h"
 #include "backend/engine/kernels/row_product.h"
 #include "backend/engine/kernels/worker_team.h"
@@ -8,26 +9,11 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 
 namespace secateur {
 
 namespace {
-
-std::uint16_t rowDecoderToBf16(float value)
-{
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    if ((bits & 0x7FFFFFFF) > 0x7F800000)
-        return static_cast<std::uint16_t>((bits >> 16) | 0x40); // NaN stays NaN
-    return static_cast<std::uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
-}
-
-float rowDecoderFromBf16(std::uint16_t bits)
-{
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
 
 /// A linear layer as the kernels want it. Holds the tensors whose memory it points to.
 struct RowLinear {
@@ -85,6 +71,7 @@ struct RowBlock {
 /// Room of one member of the team; nothing here is shared.
 struct MemberRoom {
     std::vector<float> normed; ///< [rows, D]
+    std::vector<std::uint16_t> rounded; ///< [rows, widest] inputs of a product
     std::vector<float> lowRank, branch;
     std::vector<float> heads; ///< rotated heads of one group
     std::vector<float> scores;
@@ -172,6 +159,7 @@ private:
     void prepare(MemberRoom &room, std::int64_t rows, std::int64_t longest) const
     {
         room.normed.resize(static_cast<std::size_t>(rows * m_hiddenSize));
+        room.rounded.resize(static_cast<std::size_t>(rows * m_widest));
         room.lowRank.resize(static_cast<std::size_t>(rows * m_largestRank));
         room.branch.resize(m_largestRank > 0 ? static_cast<std::size_t>(rows * m_widestOutput) : 0);
         room.heads.resize(static_cast<std::size_t>(m_mostQueries * m_headDim));
@@ -185,9 +173,7 @@ private:
         const Tensor &table = m_model.embedding; // [V, D]
         const std::int64_t first = id * m_hiddenSize;
         if (table.scalar_type() == at::kBFloat16) {
-            const auto *data = static_cast<const std::uint16_t *>(table.const_data_ptr()) + first;
-            for (std::int64_t i = 0; i < m_hiddenSize; ++i)
-                out[i] = rowDecoderFromBf16(data[i]);
+            fromBf16(static_cast<const std::uint16_t *>(table.const_data_ptr()) + first, m_hiddenSize, out);
         } else {
             std::copy_n(table.const_data_ptr<float>() + first, m_hiddenSize, out);
         }
@@ -210,7 +196,7 @@ private:
     {
         const std::int64_t rows = rowCount();
         if (!linear.isFactored)
-            rowProduct(linear.weight, x, rows, range.first, range.last, y, stride);
+            rowProduct(linear.weight, x, rows, range.first, range.last, y, stride, room.rounded.data());
         else
             for (std::int64_t r = 0; r < rows; ++r)
                 std::fill(y + r * stride + range.first, y + r * stride + range.last, 0.0F);
@@ -256,9 +242,7 @@ private:
     {
         const std::int64_t offset = ((slot * cache.size(1) + head) * cache.size(2) + at) * m_headDim;
         if (cache.scalar_type() == at::kBFloat16) {
-            auto *out = static_cast<std::uint16_t *>(cache.mutable_data_ptr()) + offset;
-            for (std::int64_t i = 0; i < m_headDim; ++i)
-                out[i] = rowDecoderToBf16(x[i]);
+            toBf16(x, m_headDim, static_cast<std::uint16_t *>(cache.mutable_data_ptr()) + offset);
         } else {
             std::copy_n(x, m_headDim, static_cast<float *>(cache.mutable_data_ptr()) + offset);
         }

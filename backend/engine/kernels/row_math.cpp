@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
 #include <immintrin.h>
 #endif
 
@@ -25,7 +25,7 @@ float rowMathValue(const std::uint16_t *data, std::int64_t index)
     return std::bit_cast<float>(static_cast<std::uint32_t>(data[index]) << 16);
 }
 
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
 
 SECATEUR_AVX2 inline float rowMathSum(__m256 lanes)
 {
@@ -244,7 +244,7 @@ template <typename Value>
 void attendHeadOf(const float *q, std::int64_t queries, const Value *keys, const Value *values, std::int64_t length,
                   std::int64_t headDim, float scale, float *scores, float *out)
 {
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
     if (usesAvx2Kernels()) {
         attendHeadAvx2(q, queries, keys, values, length, headDim, scale, scores, out);
         return;
@@ -257,7 +257,7 @@ void attendHeadOf(const float *q, std::int64_t queries, const Value *keys, const
 
 void normRow(const float *x, const float *weight, double eps, std::int64_t size, float *out)
 {
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
     if (usesAvx2Kernels()) {
         normRowAvx2(x, weight, eps, size, out);
         return;
@@ -273,7 +273,7 @@ void normRow(const float *x, const float *weight, double eps, std::int64_t size,
 
 void siluProduct(float *gate, const float *up, std::int64_t size)
 {
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
     if (usesAvx2Kernels()) {
         siluProductAvx2(gate, up, size);
         return;
@@ -285,7 +285,7 @@ void siluProduct(float *gate, const float *up, std::int64_t size)
 
 void rotateHead(float *x, const float *cos, const float *sin, std::int64_t headDim)
 {
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
     if (usesAvx2Kernels()) {
         rotateHeadAvx2(x, cos, sin, headDim);
         return;
@@ -320,7 +320,7 @@ void addColumnSquares(const float *x, std::int64_t rows, std::int64_t columns, d
         const std::int64_t count = std::min(kRows, rows - first);
         const float *block = x + first * columns;
         std::fill(part.begin(), part.end(), 0.0F);
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
         if (usesAvx2Kernels())
             squareRowsAvx2(block, count, columns, part.data());
         else

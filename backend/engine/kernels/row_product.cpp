@@ -1,10 +1,12 @@
 #include "backend/engine/kernels/row_product.h"
 
 #include "backend/engine/kernels/dispatch.h"
+#include "backend/engine/kernels/bf16_rows.h"
+#include "backend/engine/kernels/row_product_avx512.h"
 
 #include <bit>
 
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
 #include <immintrin.h>
 #endif
 
@@ -48,7 +50,7 @@ void rowProductPortable(const Weight *weight, std::int64_t in, const float *x, s
     }
 }
 
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
 
 SECATEUR_AVX2 inline __m256 rowProductLoad(const float *weight)
 {
@@ -141,7 +143,7 @@ template <typename Weight>
 void rowProductOf(const Weight *weight, std::int64_t in, const float *x, std::int64_t rows, std::int64_t first,
                   std::int64_t last, float *y, std::int64_t yStride)
 {
-#if SECATEUR_AVX2_KERNELS
+#if SECATEUR_X86_KERNELS
     if (usesAvx2Kernels()) {
         rowProductAvx2(weight, in, x, rows, first, last, y, yStride);
         return;
@@ -153,8 +155,21 @@ void rowProductOf(const Weight *weight, std::int64_t in, const float *x, std::in
 } // namespace
 
 void rowProduct(const WeightRows &weight, const float *x, std::int64_t rows, std::int64_t first, std::int64_t last,
-                float *y, std::int64_t yStride)
+                float *y, std::int64_t yStride, std::uint16_t *rounded)
 {
+#if SECATEUR_X86_KERNELS
+    const KernelLevel level = kernelLevel();
+    if (weight.isBf16 && rounded && level >= KernelLevel::Avx512Bf16) {
+        toBf16(x, rows * weight.in, rounded);
+        rowProductAvx512Bf16(static_cast<const std::uint16_t *>(weight.data), weight.in, rounded, rows, first, last, y,
+                             yStride);
+        return;
+    }
+    if (!weight.isBf16 && level >= KernelLevel::Avx512) {
+        rowProductAvx512(static_cast<const float *>(weight.data), weight.in, x, rows, first, last, y, yStride);
+        return;
+    }
+#endif
     if (weight.isBf16)
         rowProductOf(static_cast<const std::uint16_t *>(weight.data), weight.in, x, rows, first, last, y, yStride);
     else

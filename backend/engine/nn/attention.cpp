@@ -1,8 +1,17 @@
 #include "backend/engine/nn/attention.h"
 
+#include "backend/engine/kernels/causal_attention.h"
+#include "backend/engine/nn/row_ops.h"
+
+#include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
 
 namespace secateur {
 
@@ -34,11 +43,64 @@ Tensor attentionOfEqual(const Tensor &q, const Tensor &k, const Tensor &v, std::
     return result.transpose(1, 2).reshape({q.size(0) * length, q.size(2) * q.size(3)});
 }
 
+bool attentionAllowsKernels(const Tensor &q, const Tensor &k, const Tensor &v)
+{
+    return canAttendCausally() && allowsRowKernels(q) && allowsRowKernels(k) && allowsRowKernels(v);
+}
+
+/// The kernel over the sequences of \a offsets; each has \a past keys in front of its own.
+Tensor attentionByKernel(const Tensor &q, const Tensor &k, const Tensor &v, const std::vector<std::int64_t> &offsets,
+                         std::int64_t past, std::int64_t window)
+{
+    const Tensor queries = q.to(at::kFloat);
+    const Tensor keys = k.to(at::kFloat);
+    const Tensor values = v.to(at::kFloat);
+    const std::int64_t heads = q.size(1);
+    const std::int64_t groups = k.size(1);
+    const std::int64_t headDim = q.size(2);
+    const Tensor result = at::empty({q.size(0), heads * headDim}, queries.options());
+
+    struct Piece {
+        CausalGroup group;
+        std::int64_t first = 0, last = 0;
+    };
+    constexpr std::int64_t kPieceQueries = 252; // keys are laid out once per piece
+    std::vector<Piece> pieces;
+    for (std::size_t s = 0; s + 1 < offsets.size(); ++s) {
+        const std::int64_t length = offsets[s + 1] - offsets[s];
+        for (std::int64_t g = 0; g < groups; ++g) {
+            CausalGroup group;
+            group.queryHeads = heads / groups;
+            group.headDim = headDim;
+            group.qStride = group.outStride = heads * headDim;
+            group.kStride = group.vStride = groups * headDim;
+            const std::int64_t row = offsets[s] * group.qStride + g * group.queryHeads * headDim;
+            group.q = queries.const_data_ptr<float>() + row;
+            group.out = result.mutable_data_ptr<float>() + row;
+            group.k = keys.const_data_ptr<float>() + offsets[s] * group.kStride + g * headDim;
+            group.v = values.const_data_ptr<float>() + offsets[s] * group.vStride + g * headDim;
+            group.past = past;
+            group.window = window;
+            group.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(headDim)));
+            for (std::int64_t first = 0; first < length; first += kPieceQueries)
+                pieces.push_back({group, first, std::min(first + kPieceQueries, length)});
+        }
+    }
+    std::atomic<std::size_t> next{0}; // pieces differ in length: whoever is free takes the next one
+    at::parallel_for(0, at::get_num_threads(), 1, [&](std::int64_t, std::int64_t) {
+        for (std::size_t i = next++; i < pieces.size(); i = next++)
+            causalAttention(pieces[i].group, pieces[i].first, pieces[i].last);
+    });
+    return result.to(q.scalar_type());
+}
+
 } // namespace
 
 Tensor packedAttention(const Tensor &q, const Tensor &k, const Tensor &v, const std::vector<std::int64_t> &offsets,
                        std::int64_t window)
 {
+    if (attentionAllowsKernels(q, k, v))
+        return attentionByKernel(q, k, v, offsets, 0, window);
     std::vector<Tensor> parts;
     const std::size_t sequences = offsets.size() - 1;
     for (std::size_t first = 0; first < sequences;) {
@@ -60,6 +122,8 @@ Tensor cachedAttention(const Tensor &q, const Tensor &k, const Tensor &v, std::i
 {
     const std::int64_t queries = q.size(0);
     const std::int64_t keys = k.size(0);
+    if (attentionAllowsKernels(q, k, v))
+        return attentionByKernel(q, k, v, {0, queries}, keys - queries, window);
     const bool grouped = q.size(1) != k.size(1);
     std::optional<Tensor> mask; // one query sees everything that is there
     if (queries > 1)

@@ -1,12 +1,53 @@
 #include "backend/engine/nn/linear.h"
 
+#include "backend/engine/kernels/matrix_product.h"
+#include "backend/engine/kernels/worker_team.h"
 #include "backend/engine/nn/dropout.h"
+#include "backend/engine/nn/row_ops.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 
+#include <algorithm>
+
 namespace secateur {
+
+namespace {
+
+/// x·Wᵀ + b without gradients: by the kernels where they know the types, else by LibTorch.
+Tensor linearProduct(const Tensor &x, const Tensor &weight, const Tensor &bias)
+{
+    const std::int64_t in = weight.size(1);
+    const bool isBf16 = weight.scalar_type() == at::kBFloat16;
+    if (x.dim() != 2 || x.scalar_type() != weight.scalar_type() || !allowsRowKernels(x) || !allowsRowKernels(weight)
+        || (bias.defined() && !allowsRowKernels(bias)) || !canMultiplyMatrices(isBf16, in))
+        return at::linear(x, weight, bias);
+    const std::int64_t rows = x.size(0);
+    const WeightRows view{weight.const_data_ptr(), isBf16, weight.size(0), in};
+    Tensor y = at::empty({rows, view.out}, x.options());
+    const void *input = x.const_data_ptr();
+    const void *offset = bias.defined() ? bias.const_data_ptr() : nullptr;
+    void *output = y.mutable_data_ptr();
+    // each thread takes a range of rows, and when these get short a range of outputs too: weights are laid out anew
+    // for every range of rows
+    constexpr std::int64_t kRowsWorthLayout = 192;
+    const std::int64_t threads = at::get_num_threads();
+    const std::int64_t rowParts = std::clamp<std::int64_t>(rows / kRowsWorthLayout, 1, threads);
+    const std::int64_t outParts = std::max<std::int64_t>(1, threads / rowParts);
+    at::parallel_for(0, rowParts * outParts, 1, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t part = first; part < last; ++part) {
+            const WorkRange own = workRange(rows, static_cast<int>(part / outParts), static_cast<int>(rowParts), 12);
+            const WorkRange outs = workRange(view.out, static_cast<int>(part % outParts), static_cast<int>(outParts), 32);
+            matrixProduct(view, input, own.first, own.last, outs.first, outs.last, offset, output);
+        }
+    });
+    return y;
+}
+
+} // namespace
 
 Tensor Linear::matrix() const
 {
@@ -16,7 +57,7 @@ Tensor Linear::matrix() const
 
 Tensor Linear::operator()(const Tensor &x, bool training) const
 {
-    Tensor y = at::linear(factor.defined() ? at::linear(x, factor) : x, weight, bias); // (…, out)
+    Tensor y = linearProduct(factor.defined() ? linearProduct(x, factor, {}) : x, weight, bias); // (…, out)
     if (!lora)
         return y;
     // the branch computes in its own dtype: f32 adapters beside bf16 weights keep their precision

@@ -1,5 +1,6 @@
 #include "backend/engine/nn/row_ops.h"
 
+#include "backend/engine/kernels/bf16_rows.h"
 #include "backend/engine/kernels/row_math.h"
 #include "backend/engine/nn/causal_lm.h"
 #include "backend/engine/nn/rotary.h"
@@ -19,9 +20,41 @@
 
 namespace secateur {
 
+namespace {
+
+/// Rows of an f32 or bf16 tensor as f32: a view of them, or a widened copy that store() writes back.
+class WideRows {
+public:
+    explicit WideRows(const Tensor &tensor)
+        : m_data(tensor.data_ptr()), m_isBf16(tensor.scalar_type() == at::kBFloat16)
+    { }
+
+    /// \a count values from \a first on; \a room is used for bf16. Not to be written unless the caller owns the tensor.
+    float *load(std::int64_t first, std::int64_t count, std::vector<float> &room) const
+    {
+        if (!m_isBf16)
+            return static_cast<float *>(m_data) + first;
+        room.resize(static_cast<std::size_t>(count));
+        fromBf16(static_cast<const std::uint16_t *>(m_data) + first, count, room.data());
+        return room.data();
+    }
+    void store(std::int64_t first, std::int64_t count, const float *values) const
+    {
+        if (m_isBf16)
+            toBf16(values, count, static_cast<std::uint16_t *>(m_data) + first);
+    }
+
+private:
+    void *m_data = nullptr;
+    bool m_isBf16 = false;
+};
+
+} // namespace
+
 bool allowsRowKernels(const Tensor &x)
 {
-    return !c10::GradMode::is_enabled() && x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+    return !c10::GradMode::is_enabled() && x.is_cpu() && x.is_contiguous()
+        && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
 Tensor rmsNorm(const Tensor &x, const Tensor &weight, double eps)
@@ -29,12 +62,17 @@ Tensor rmsNorm(const Tensor &x, const Tensor &weight, double eps)
     const std::int64_t size = x.size(-1);
     if (allowsRowKernels(x) && allowsRowKernels(weight)) {
         Tensor result = at::empty_like(x);
-        const float *in = x.const_data_ptr<float>();
-        const float *scale = weight.const_data_ptr<float>();
-        float *out = result.mutable_data_ptr<float>();
+        const WideRows in(x);
+        const WideRows out(result);
+        const std::vector<float> scale = toVector(weight);
         at::parallel_for(0, x.numel() / size, 32, [&](std::int64_t first, std::int64_t last) {
-            for (std::int64_t row = first; row < last; ++row)
-                normRow(in + row * size, scale, eps, size, out + row * size);
+            std::vector<float> inRoom;
+            std::vector<float> outRoom;
+            for (std::int64_t at = first * size; at < last * size; at += size) {
+                float *normed = out.load(at, size, outRoom);
+                normRow(in.load(at, size, inRoom), scale.data(), eps, size, normed);
+                out.store(at, size, normed);
+            }
         });
         return result;
     }
@@ -47,10 +85,18 @@ Tensor gatedProduct(const Tensor &gate, const Tensor &up)
 {
     if (!allowsRowKernels(gate) || !allowsRowKernels(up))
         return at::silu(gate) * up;
-    float *product = gate.mutable_data_ptr<float>();
-    const float *factor = up.const_data_ptr<float>();
-    at::parallel_for(0, gate.numel(), 1 << 14, [&](std::int64_t first, std::int64_t last) {
-        siluProduct(product + first, factor + first, last - first);
+    const WideRows product(gate);
+    const WideRows factor(up);
+    constexpr std::int64_t kPiece = 2048; // stays in the first-level cache
+    at::parallel_for(0, (gate.numel() + kPiece - 1) / kPiece, 8, [&](std::int64_t first, std::int64_t last) {
+        std::vector<float> room;
+        std::vector<float> factorRoom;
+        for (std::int64_t at = first * kPiece; at < std::min(last * kPiece, gate.numel()); at += kPiece) {
+            const std::int64_t count = std::min(kPiece, gate.numel() - at);
+            float *values = product.load(at, count, room);
+            siluProduct(values, factor.load(at, count, factorRoom), count);
+            product.store(at, count, values);
+        }
     });
     return gate;
 }
@@ -60,14 +106,22 @@ Tensor applyRotary(const Tensor &x, const Tensor &cos, const Tensor &sin)
     const std::int64_t heads = x.size(1);
     const std::int64_t headDim = x.size(2);
     if (allowsRowKernels(x) && allowsRowKernels(cos) && allowsRowKernels(sin)) {
-        float *data = x.mutable_data_ptr<float>();
-        const float *cosines = cos.const_data_ptr<float>();
-        const float *sines = sin.const_data_ptr<float>();
+        const WideRows rows(x);
+        const WideRows cosines(cos);
+        const WideRows sines(sin);
+        const std::int64_t width = heads * headDim;
         at::parallel_for(0, x.size(0), 32, [&](std::int64_t first, std::int64_t last) {
-            for (std::int64_t row = first; row < last; ++row)
+            std::vector<float> room;
+            std::vector<float> cosRoom;
+            std::vector<float> sinRoom;
+            for (std::int64_t row = first; row < last; ++row) {
+                float *values = rows.load(row * width, width, room);
+                const float *cosine = cosines.load(row * headDim, headDim, cosRoom);
+                const float *sine = sines.load(row * headDim, headDim, sinRoom);
                 for (std::int64_t head = 0; head < heads; ++head)
-                    rotateHead(data + (row * heads + head) * headDim, cosines + row * headDim, sines + row * headDim,
-                               headDim);
+                    rotateHead(values + head * headDim, cosine, sine, headDim);
+                rows.store(row * width, width, values);
+            }
         });
         return x;
     }
@@ -80,14 +134,18 @@ void addSquares(const Tensor &x, std::vector<double> &sums)
 {
     const std::int64_t columns = x.size(1);
     if (allowsRowKernels(x)) {
-        const float *data = x.const_data_ptr<float>();
+        const WideRows rows(x);
         constexpr std::int64_t kPart = 256; // parts are added in order: the same sums for every number of threads
         const std::int64_t parts = (x.size(0) + kPart - 1) / kPart;
         std::vector<double> partSums(static_cast<std::size_t>(parts * columns));
         at::parallel_for(0, parts, 1, [&](std::int64_t first, std::int64_t last) {
-            for (std::int64_t part = first; part < last; ++part)
-                addColumnSquares(data + part * kPart * columns, std::min(kPart, x.size(0) - part * kPart), columns,
-                                 partSums.data() + part * columns);
+            std::vector<float> room;
+            constexpr std::int64_t kPiece = 32; // rows that addColumnSquares() sums in f32
+            for (std::int64_t row = first * kPart; row < std::min(last * kPart, x.size(0)); row += kPiece) {
+                const std::int64_t count = std::min(kPiece, x.size(0) - row);
+                addColumnSquares(rows.load(row * columns, count * columns, room), count, columns,
+                                 partSums.data() + row / kPart * columns);
+            }
         });
         for (std::size_t i = 0; i < partSums.size(); ++i)
             sums[i % static_cast<std::size_t>(columns)] += partSums[i];

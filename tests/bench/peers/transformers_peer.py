@@ -1,78 +1,174 @@
 #!/usr/bin/env python3
-"""Runs the peer's side of tests/bench: transformers on the same token ids.
+"""The peer's side of secateur_bench with transformers: the same sub-commands, inputs and JSON.
 
-Set up (never part of the test suite):
-    python3 -m venv /tmp/peer && /tmp/peer/bin/pip install torch transformers safetensors
-Use: transformers_peer.py MODEL ids.json --threads 2 [--decode 64] [--batch 8]
-MODEL is a Hugging Face folder or a GGUF file (then `pip install gguf` too). Prints one JSON document.
+transformers_peer.py sweep|loglik|decode|batch|open MODEL [INPUT] [--dtype f32|bf16] [--threads 2] [--runs 3]
+Set up (never part of the test suite): python3 -m venv peer && peer/bin/pip install torch transformers safetensors gguf
 """
 import argparse
 import json
-import os
+import pathlib
 import resource
+import statistics
 import time
 
 parser = argparse.ArgumentParser()
+parser.add_argument("work", choices=["sweep", "loglik", "decode", "batch", "open"])
 parser.add_argument("model")
-parser.add_argument("ids", help='{"sequences": [[...], ...]}')
+parser.add_argument("input", nargs="?")
+parser.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--decode", type=int, default=0, help="greedy tokens after the first sequence instead of a sweep")
-parser.add_argument("--batch", type=int, default=8)
-parser.add_argument("--dtype", default="float32")
+parser.add_argument("--runs", type=int, default=3)
+parser.add_argument("--tokens", type=int, default=64)
+parser.add_argument("--batch", type=int, default=0, help="0: 8 for sweeps, 16 for scores, all prompts for generation")
 arguments = parser.parse_args()
+
+
+def processor_seconds():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(unit, once):
+    """once() -> (units, seconds, fingerprint)"""
+    rates, processor_rates = [], []
+    for _ in range(arguments.runs):
+        before = processor_seconds()
+        units, seconds, fingerprint = once()
+        rates.append(units / seconds)
+        processor_rates.append(units / (processor_seconds() - before))
+    print(json.dumps({
+        "work": arguments.work, "program": "transformers", "unit": unit, "threads": arguments.threads,
+        "dtype": arguments.dtype, "median": statistics.median(rates), "min": min(rates), "max": max(rates),
+        "n": len(rates), "per_processor_second": statistics.median(processor_rates),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "fingerprint": fingerprint}))
+
+
+if arguments.work == "open":
+    from safetensors import safe_open
+
+    def open_all():
+        begin = time.perf_counter()
+        tensors = 0
+        for file in sorted(pathlib.Path(arguments.model).glob("*.safetensors")):
+            with safe_open(file, "pt") as handle:
+                for key in handle.keys():
+                    handle.get_slice(key).get_shape()
+                    tensors += 1
+        return 1, time.perf_counter() - begin, {"tensors": tensors}
+    measure("folders/s", open_all)
+    raise SystemExit
 
 import torch  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
 torch.set_num_threads(arguments.threads)
-folder, name = os.path.split(arguments.model)
-where = {"pretrained_model_name_or_path": folder, "gguf_file": name} if name.endswith(".gguf") else {
-    "pretrained_model_name_or_path": arguments.model}
-model = AutoModelForCausalLM.from_pretrained(**where, dtype=getattr(torch, arguments.dtype)).eval()
-sequences = json.load(open(arguments.ids))
-sequences = sequences["sequences"] if isinstance(sequences, dict) else sequences
-result = {"peer": "transformers", "threads": arguments.threads, "dtype": arguments.dtype}
+dtype = torch.bfloat16 if arguments.dtype == "bf16" else torch.float32
+model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype).eval()
+document = json.loads(pathlib.Path(arguments.input).read_text())
+layers = model.config.num_hidden_layers
 
+
+def padded(rows, left=False):
+    longest = max(len(row) for row in rows)
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    for at, row in enumerate(rows):
+        where = slice(longest - len(row), longest) if left else slice(0, len(row))
+        ids[at, where] = torch.tensor(row)
+        mask[at, where] = 1
+    return ids, mask
+
+
+def sweep():
+    """Right-padded batches; cosines of all pairs of states, squares of the inputs of o and down by hooks."""
+    squares = {}
+    weights = []
+
+    def keep(name):
+        def hook(_module, inputs):
+            x = inputs[0].float() * mask.unsqueeze(-1)
+            squares[name] = squares.get(name, 0) + x.pow(2).sum((0, 1))
+        return hook
+    handles = []
+    for layer, block in enumerate(model.model.layers):
+        handles.append(block.mlp.down_proj.register_forward_pre_hook(keep(("down", layer))))
+        handles.append(block.self_attn.o_proj.register_forward_pre_hook(keep(("o", layer))))
+        weights.append(block.mlp.down_proj.weight.float().abs().mean(0))
+    begin = time.perf_counter()
+    gram = torch.zeros(layers + 1, layers + 1, dtype=torch.double)
+    tokens = 0
+    batch = arguments.batch or 8
+    last = {}
+    final = model.model.norm.register_forward_pre_hook(lambda _module, inputs: last.update(state=inputs[0]))
+    for at in range(0, len(document["sequences"]), batch):
+        rows = document["sequences"][at:at + batch]
+        ids, mask = padded(rows)
+        hidden = model.model(ids, attention_mask=mask, output_hidden_states=True, use_cache=False).hidden_states
+        states = [*hidden[:-1], last["state"]]  # the last one before the final norm
+        unit = torch.stack([torch.nn.functional.normalize(state.float(), dim=-1) * mask.unsqueeze(-1)
+                            for state in states]).flatten(1)
+        gram += unit @ unit.T
+        tokens += int(mask.sum())
+    seconds = time.perf_counter() - begin
+    for handle in [*handles, final]:
+        handle.remove()
+    influence = [1 - float(gram[i, i + 1]) / tokens for i in range(layers)]
+    channels = [float((weights[i] * squares["down", i].sqrt()).sum()) for i in range(layers)]
+    return tokens, seconds, {"influence": influence, "channels": channels}
+
+
+def loglik():
+    """As lm-evaluation-harness does it: every choice with its context, longest first, padded batches, all logits."""
+    requests = [(number, choice, item["context"] + tail, len(tail))
+                for number, item in enumerate(document["items"]) for choice, tail in enumerate(item["continuations"])]
+    requests.sort(key=lambda request: -len(request[2]))
+    logprobs = [[0.0] * len(item["continuations"]) for item in document["items"]]
+    begin = time.perf_counter()
+    batch = arguments.batch or 16
+    for at in range(0, len(requests), batch):
+        part = requests[at:at + batch]
+        ids, mask = padded([row[:-1] for _, _, row, _ in part])
+        scores = torch.log_softmax(model(ids, attention_mask=mask, use_cache=False).logits.float(), dim=-1)
+        for row, (number, choice, whole, length) in enumerate(part):
+            tail = scores[row, len(whole) - 1 - length:len(whole) - 1]
+            targets = torch.tensor(whole[-length:]).unsqueeze(1)
+            logprobs[number][choice] = float(tail.gather(1, targets).sum())
+    return len(logprobs), time.perf_counter() - begin, {"logprobs": logprobs}
+
+
+def generated(rows, **options):
+    ids, mask = padded(rows, left=True)
+    begin = time.perf_counter()
+    out = model.generate(ids, attention_mask=mask, do_sample=False, **options)
+    seconds = time.perf_counter() - begin
+    return out[:, ids.shape[1]:].tolist(), seconds
+
+
+def decode():
+    rows = document["sequences"][:1]
+    _, first = generated(rows, max_new_tokens=1)
+    out, seconds = generated(rows, max_new_tokens=arguments.tokens, min_new_tokens=arguments.tokens,
+                             suppress_tokens=None)
+    # the first token comes from the prompt's own pass
+    return arguments.tokens - 1, seconds - first, {"ids": out}
+
+
+def batch():
+    rows = document["sequences"]
+    stops = model.generation_config.eos_token_id
+    stops = stops if isinstance(stops, list) else [stops]
+    size = arguments.batch or len(rows)
+    tokens, seconds, answers = 0, 0.0, []
+    for at in range(0, len(rows), size):
+        out, took = generated(rows[at:at + size], max_new_tokens=arguments.tokens, pad_token_id=stops[0])
+        seconds += took
+        for row in out:
+            stop = next((i for i, token in enumerate(row) if token in stops), None)
+            answers.append(row if stop is None else row[:stop])
+            tokens += len(row) if stop is None else stop + 1
+    return tokens, seconds, {"ids": answers}
+
+
+units = {"sweep": "tokens/s", "loglik": "items/s", "decode": "tokens/s", "batch": "tokens/s"}
 with torch.no_grad():
-    if arguments.decode:
-        prompt = torch.tensor([sequences[0]])
-        model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=4, do_sample=False)
-        begin = time.perf_counter()
-        out = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=arguments.decode,
-                             min_new_tokens=arguments.decode, do_sample=False)
-        seconds = time.perf_counter() - begin
-        result |= {"work": "greedy decode, batch 1", "unit": "tokens/s", "value": arguments.decode / seconds,
-                   "ids": out[0, prompt.shape[1]:].tolist()}
-    else:
-        # Right-padded batches; hidden states of every block come back, statistics as a user would collect them.
-        layers = model.config.num_hidden_layers
-        cosine = torch.zeros(layers)
-        counted = 0
-        norms = [None] * layers
-
-        def keep(layer):
-            def hook(_module, inputs):
-                squared = inputs[0].float().pow(2).sum((0, 1))
-                norms[layer] = squared if norms[layer] is None else norms[layer] + squared
-            return hook
-        for layer, block in enumerate(model.model.layers):
-            block.mlp.down_proj.register_forward_pre_hook(keep(layer))
-        begin = time.perf_counter()
-        for at in range(0, len(sequences), arguments.batch):
-            rows = sequences[at:at + arguments.batch]
-            longest = max(len(row) for row in rows)
-            ids = torch.zeros(len(rows), longest, dtype=torch.long)
-            mask = torch.zeros(len(rows), longest, dtype=torch.long)
-            for row, tokens in enumerate(rows):
-                ids[row, :len(tokens)] = torch.tensor(tokens)
-                mask[row, :len(tokens)] = 1
-            hidden = model.model(ids, attention_mask=mask, output_hidden_states=True, use_cache=False).hidden_states
-            for layer in range(layers):
-                same = torch.nn.functional.cosine_similarity(hidden[layer], hidden[layer + 1], dim=-1)
-                cosine[layer] += (same * mask).sum()
-            counted += int(mask.sum())
-        seconds = time.perf_counter() - begin
-        result |= {"work": "calibration sweep", "unit": "tokens/s", "value": counted / seconds, "tokens": counted,
-                   "influence": (1 - cosine / counted).tolist()}
-result["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps(result))
+    measure(units[arguments.work], {"sweep": sweep, "loglik": loglik, "decode": decode, "batch": batch}[arguments.work])

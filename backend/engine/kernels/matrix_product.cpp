@@ -1,0 +1,95 @@
+#include "backend/engine/kernels/matrix_product.h"
+
+#include "backend/engine/kernels/bf16_rows.h"
+#include "backend/engine/kernels/dispatch.h"
+#include "backend/engine/kernels/tile_product.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace secateur {
+
+bool canMultiplyMatrices(bool isBf16, std::int64_t in)
+{
+    return isBf16 ? kernelLevel() >= KernelLevel::Avx512Bf16 && in % 2 == 0 : kernelLevel() >= KernelLevel::Avx512;
+}
+
+#if SECATEUR_X86_KERNELS
+
+namespace {
+
+/// Outputs whose weights are laid out at a time: they stay in the second-level cache while all rows pass.
+constexpr std::int64_t kMatrixProductOutputs = 256;
+
+void matrixTileF32(const float *x, std::int64_t in, std::int64_t rows, const std::uint32_t *panel, std::int64_t columns,
+                   const float *bias, float *y, std::int64_t out)
+{
+    tileProductF32(x, in, rows, reinterpret_cast<const float *>(panel), kTileColumns, in, columns, y, out);
+    if (!bias)
+        return;
+    for (std::int64_t r = 0; r < rows; ++r)
+        for (std::int64_t o = 0; o < columns; ++o)
+            y[r * out + o] += bias[o];
+}
+
+void matrixTileBf16(const std::uint16_t *x, std::int64_t in, std::int64_t rows, const std::uint32_t *panel,
+                    std::int64_t columns, const std::uint16_t *bias, std::uint16_t *y, std::int64_t out)
+{
+    std::array<float, kTileRows * kTileColumns> sums; // NOLINT(cppcoreguidelines-pro-type-member-init): written first
+    tileProductBf16(reinterpret_cast<const std::uint32_t *>(x), in / 2, rows, panel, kTileColumns, in / 2, columns,
+                    sums.data(), kTileColumns);
+    std::array<float, kTileColumns> offsets{};
+    if (bias)
+        fromBf16(bias, columns, offsets.data());
+    for (std::int64_t r = 0; r < rows; ++r) {
+        float *row = sums.data() + r * kTileColumns;
+        for (std::int64_t o = 0; bias && o < columns; ++o)
+            row[o] += offsets[static_cast<std::size_t>(o)];
+        toBf16(row, columns, y + r * out);
+    }
+}
+
+} // namespace
+
+void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRow, std::int64_t lastRow,
+                   std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y)
+{
+    const std::int64_t units = weight.isBf16 ? weight.in / 2 : weight.in;
+    const std::int64_t most = std::min(kMatrixProductOutputs, lastOut - firstOut);
+    const std::int64_t panelSize = units * kTileColumns;
+    thread_local std::vector<std::uint32_t> packed; // kept: there is a product every few milliseconds
+    packed.resize(static_cast<std::size_t>((most + kTileColumns - 1) / kTileColumns * panelSize));
+    for (std::int64_t block = firstOut; block < lastOut; block += kMatrixProductOutputs) {
+        const std::int64_t end = std::min(block + kMatrixProductOutputs, lastOut);
+        for (std::int64_t o = block; o < end; o += kTileColumns)
+            packPanel(static_cast<const std::uint32_t *>(weight.data), units, end, units, o,
+                      packed.data() + (o - block) / kTileColumns * panelSize);
+        for (std::int64_t r = firstRow; r < lastRow; r += kTileRows) {
+            const std::int64_t rows = std::min(kTileRows, lastRow - r);
+            for (std::int64_t o = block; o < end; o += kTileColumns) {
+                const std::uint32_t *panel = packed.data() + (o - block) / kTileColumns * panelSize;
+                const std::int64_t columns = std::min(kTileColumns, end - o);
+                if (weight.isBf16) {
+                    matrixTileBf16(static_cast<const std::uint16_t *>(x) + r * weight.in, weight.in, rows, panel,
+                                   columns, bias ? static_cast<const std::uint16_t *>(bias) + o : nullptr,
+                                   static_cast<std::uint16_t *>(y) + r * weight.out + o, weight.out);
+                } else {
+                    matrixTileF32(static_cast<const float *>(x) + r * weight.in, weight.in, rows, panel, columns,
+                                  bias ? static_cast<const float *>(bias) + o : nullptr,
+                                  static_cast<float *>(y) + r * weight.out + o, weight.out);
+                }
+            }
+        }
+    }
+}
+
+#else
+
+void matrixProduct(const WeightRows &, const void *, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                   const void *, void *)
+{ }
+
+#endif
+
+} // namespace secateur
