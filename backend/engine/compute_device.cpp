@@ -3,6 +3,7 @@
 #include "backend/core/error.h"
 #include "backend/engine/detail/guards.h"
 #include "backend/engine/detail/placement.h"
+#include "backend/engine/kernels/dispatch.h"
 
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
@@ -147,18 +148,11 @@ std::uint64_t kilobyteField(const char *file, std::string_view key)
     return 0;
 }
 
-/// avx512_bf16 and AMX multiply bf16 in hardware; everywhere else bf16 is slower than f32.
+/// With bf16 dot products forward passes of many rows are about 1.7 times as fast as in f32, and decoding reads half
+/// the bytes; without them bf16 is slower than f32.
 bool cpuMultipliesBf16()
 {
-    static const bool fast = [] {
-        std::ifstream in("/proc/cpuinfo");
-        for (std::string line; std::getline(in, line);) {
-            if (line.compare(0, 5, "flags") == 0)
-                return line.find("avx512_bf16") != std::string::npos || line.find("amx_bf16") != std::string::npos;
-        }
-        return false;
-    }();
-    return fast;
+    return kernelLevel() >= KernelLevel::Avx512Bf16;
 }
 
 std::string knownDevices()

@@ -13,7 +13,7 @@ struct DeviceInfo {
     std::string name; ///< "CPU · 2 threads", "NVIDIA H200"
     std::uint64_t totalBytes = 0;
     std::uint64_t freeBytes = 0;
-    bool fastBf16 = false; ///< the CPU multiplies bf16 in hardware (avx512_bf16, amx); always true on CUDA
+    bool fastBf16 = false; ///< the CPU multiplies bf16 in hardware (avx512_bf16); always true on CUDA
 };
 
 /// Devices of this machine. Loads libtorch_cuda.so when it lies beside libtorch_cpu.so; without a driver there is just

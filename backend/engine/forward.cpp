@@ -43,9 +43,8 @@ void scoreTogether(const Model::Impl &model, std::span<const SharedContext> item
         for (const TokenIds *continuation : item.continuations)
             sequences.emplace_back(continuation->begin(), continuation->end() - 1);
     PackedBatch batch = packSequences(sequences, model.device());
-    const std::vector<std::int64_t> contextOffsets(batch.offsets.begin(),
-                                                   batch.offsets.begin() + static_cast<std::ptrdiff_t>(items.size())
-                                                       + 1);
+    const std::vector<std::int64_t> contextOffsets(
+        batch.offsets.begin(), batch.offsets.begin() + static_cast<std::ptrdiff_t>(items.size()) + 1);
     std::vector<std::size_t> itemOf; // of each continuation
     for (std::size_t i = 0; i < items.size(); ++i)
         itemOf.insert(itemOf.end(), items[i].continuations.size(), i);
@@ -125,8 +124,7 @@ SequenceOutputs forwardSequence(const Model &model, const TokenIds &ids, bool wi
     });
 }
 
-std::vector<std::vector<ContinuationScore>> scoreContinuations(const Model &model,
-                                                               std::span<const ScoringItem> items)
+std::vector<std::vector<ContinuationScore>> scoreContinuations(const Model &model, std::span<const ScoringItem> items)
 {
     const Model::Impl &impl = model.impl();
     ModelConfig unlimited = impl.config;

@@ -254,11 +254,9 @@ Json benchGeneration(const BenchArguments &arguments, bool isBatch)
                        : std::pair{static_cast<double>(result.decodeTokens), result.decodeSeconds};
     });
     if (!isBatch) {
-        const double bytes
-            = (blockParameters(model) + headParameters(model)) * (model.dtype() == "bf16" ? 2 : 4);
+        const double bytes = (blockParameters(model) + headParameters(model)) * (model.dtype() == "bf16" ? 2 : 4);
         const double limit = readLimit();
-        json["limit"]
-            = {{"plain_read_bytes_per_s", limit}, {"share", json["max"].get<double>() * bytes / limit}};
+        json["limit"] = {{"plain_read_bytes_per_s", limit}, {"share", json["max"].get<double>() * bytes / limit}};
     } else {
         json["prefill_tokens_per_s"] = static_cast<double>(result.prefillTokens) / result.prefillSeconds;
         json["decode_tokens_per_s"] = static_cast<double>(result.decodeTokens) / result.decodeSeconds;
@@ -305,7 +303,8 @@ int main(int argc, char **argv)
         command->callback([&result, run] { result = run(); });
     };
     add("sweep", "calibration sweep over {sequences}", true, [&] { return benchSweep(arguments); });
-    add("loglik", "log-likelihood of {items: [{context, continuations}]}", true, [&] { return benchLoglik(arguments); });
+    add("loglik", "log-likelihood of {items: [{context, continuations}]}", true,
+        [&] { return benchLoglik(arguments); });
     add("decode", "greedy decoding after the first of {sequences}", true,
         [&] { return benchGeneration(arguments, false); });
     add("batch", "greedy decoding of all {sequences} until they stop", true,

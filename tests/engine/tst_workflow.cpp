@@ -606,7 +606,7 @@ void TestWorkflow::evaluationResumesWithoutRunningAgain()
     std::stop_source stop;
     int reported = 0;
     const JobContext stopping(stop.get_token(), [&](const Progress &progress) {
-        if (progress.stage == "evaluate.sample" && progress.done == 4)
+        if (progress.stage == "evaluate.sample" && progress.done == 8) // items are computed eight at a time
             stop.request_stop();
     });
     bool cancelled = false;
@@ -617,8 +617,8 @@ void TestWorkflow::evaluationResumesWithoutRunningAgain()
     }
     QVERIFY(cancelled);
     const auto file = out / "a__b__ c" / "samples_demo-choice.jsonl";
-    QCOMPARE(workflow::readSamples(file).size(), std::size_t(4));
-    std::ofstream(file, std::ios::app) << "{\"doc_id\": 4, \"doc"; // torn by a crash
+    QCOMPARE(workflow::readSamples(file).size(), std::size_t(8));
+    std::ofstream(file, std::ios::app) << "{\"doc_id\": 8, \"doc"; // torn by a crash
 
     std::vector<std::int64_t> seen;
     const JobContext counting({}, [&](const Progress &progress) {
@@ -627,7 +627,7 @@ void TestWorkflow::evaluationResumesWithoutRunningAgain()
     });
     const auto whole
         = workflow::evaluate(model, *model.model, request, counting, [&reported](const TaskReport &) { ++reported; });
-    QCOMPARE(seen.front(), std::int64_t(4)); // the first four were there
+    QCOMPARE(seen.front(), std::int64_t(8)); // the first eight were there
     QCOMPARE(workflow::readSamples(file).size(), std::size_t(10));
     QVERIFY(reported >= 2);
 

@@ -88,8 +88,7 @@ void causalAttention(const CausalGroup &group, std::int64_t first, std::int64_t 
     // keys before it are seen by nobody here; whole panels, so that a key has the same lane in every call
     const std::int64_t base = firstKeyOf(first) / kTileColumns * kTileColumns;
     causalPackKeys(group, base, group.past + last, panels);
-    const std::int64_t stride
-        = (group.past + last - base + kTileColumns - 1) / kTileColumns * kTileColumns;
+    const std::int64_t stride = (group.past + last - base + kTileColumns - 1) / kTileColumns * kTileColumns;
     scores.resize(static_cast<std::size_t>(kTileRows * stride));
     for (std::int64_t head = 0; head < group.queryHeads; ++head) {
         for (std::int64_t query = first; query < last; query += kTileRows) {
@@ -118,7 +117,8 @@ void causalAttention(const CausalGroup &group, std::int64_t first, std::int64_t 
 
 #else
 
-void causalAttention(const CausalGroup &, std::int64_t, std::int64_t) { }
+void causalAttention(const CausalGroup &, std::int64_t, std::int64_t)
+{ }
 
 #endif
 

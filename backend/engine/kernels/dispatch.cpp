@@ -12,8 +12,8 @@ KernelLevel dispatchProcessorLevel()
 #if SECATEUR_X86_KERNELS
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
         return KernelLevel::Portable;
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")
-        || !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")
+        || !__builtin_cpu_supports("avx512dq"))
         return KernelLevel::Avx2;
     return __builtin_cpu_supports("avx512bf16") ? KernelLevel::Avx512Bf16 : KernelLevel::Avx512;
 #else

@@ -1,7 +1,7 @@
 #include "backend/engine/kernels/row_product.h"
 
-#include "backend/engine/kernels/dispatch.h"
 #include "backend/engine/kernels/bf16_rows.h"
+#include "backend/engine/kernels/dispatch.h"
 #include "backend/engine/kernels/row_product_avx512.h"
 
 #include <bit>

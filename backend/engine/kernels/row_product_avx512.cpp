@@ -10,8 +10,9 @@ namespace secateur {
 
 namespace {
 
-// The two versions differ in what one step multiplies: 16 f32 products per register, or 32 bf16 products summed in pairs.
-// Whatever the tile, an output is the same chain of steps over its inputs followed by the same tree over the lanes.
+// The two versions differ in what one step multiplies: 16 f32 products per register, or 32 bf16 products summed in
+// pairs. Whatever the tile, an output is the same chain of steps over its inputs followed by the same tree over the
+// lanes.
 
 constexpr std::int64_t kRowProduct512Block = 16; ///< outputs that are finished for all rows before the next ones
 

@@ -40,7 +40,8 @@ Tensor linearProduct(const Tensor &x, const Tensor &weight, const Tensor &bias)
     at::parallel_for(0, rowParts * outParts, 1, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t part = first; part < last; ++part) {
             const WorkRange own = workRange(rows, static_cast<int>(part / outParts), static_cast<int>(rowParts), 12);
-            const WorkRange outs = workRange(view.out, static_cast<int>(part % outParts), static_cast<int>(outParts), 32);
+            const WorkRange outs
+                = workRange(view.out, static_cast<int>(part % outParts), static_cast<int>(outParts), 32);
             matrixProduct(view, input, own.first, own.last, outs.first, outs.last, offset, output);
         }
     });

@@ -25,8 +25,7 @@ namespace {
 /// Rows of an f32 or bf16 tensor as f32: a view of them, or a widened copy that store() writes back.
 class WideRows {
 public:
-    explicit WideRows(const Tensor &tensor)
-        : m_data(tensor.data_ptr()), m_isBf16(tensor.scalar_type() == at::kBFloat16)
+    explicit WideRows(const Tensor &tensor) : m_data(tensor.data_ptr()), m_isBf16(tensor.scalar_type() == at::kBFloat16)
     { }
 
     /// \a count values from \a first on; \a room is used for bf16. Not to be written unless the caller owns the tensor.
