@@ -29,6 +29,7 @@
 #include <QMouseEvent>
 #include <QPainter>
 #include <QPushButton>
+#include <QScopeGuard>
 #include <QSpinBox>
 #include <QStandardPaths>
 #include <QStyleHints>
@@ -275,6 +276,11 @@ void TestWalk::savesAndReopensWithoutTheModel()
     m_watchdog.reset();
     m_driver.reset();
     QVERIFY(fs::remove(m_model));
+    const QByteArray cache = qgetenv("XDG_CACHE_HOME");
+    qputenv("XDG_CACHE_HOME",
+            QByteArray::fromStdString(path("empty cache").string())); // the bundled model is gone, too
+    const auto back
+        = qScopeGuard([&cache] { cache.isEmpty() ? qunsetenv("XDG_CACHE_HOME") : qputenv("XDG_CACHE_HOME", cache); });
     m_driver = std::make_unique<WindowDriver>();
     QVERIFY(QTest::qWaitForWindowExposed(&window()));
     window().resize(1440, 900);
