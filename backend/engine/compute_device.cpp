@@ -197,7 +197,7 @@ at::ScalarType placementDtype(const ComputeSettings &settings)
 
 std::uint64_t freeDeviceBytes(const at::Device &device)
 {
-    return device.is_cpu() ? memoryUse().available : at::accelerator::getMemoryInfo(device.index()).first;
+    return device.is_cuda() ? at::accelerator::getMemoryInfo(device.index()).first : memoryUse().available;
 }
 
 std::string missingCudaReason()

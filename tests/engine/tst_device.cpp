@@ -301,7 +301,13 @@ void TestDevice::samplingRuns()
 {
     GenerationRequest request;
     request.prompts = {someIds(12), someIds(3)};
-    request.options = {8, true, 0.8, 0.9, 20, 7, {}};
+    request.options.maxNewTokens = 8;
+    request.options.ignoreEos = true;
+    request.options.temperature = 0.8;
+    request.options.topP = 0.9;
+    request.options.topK = 20;
+    request.options.minP = 0.01;
+    request.options.seed = 7;
     const GenerationResult result = generate(onDevice(), request, nullptr);
     for (const GeneratedSequence &sequence : result.sequences)
         QCOMPARE(sequence.ids.size(), std::size_t(8));
