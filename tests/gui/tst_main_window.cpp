@@ -14,6 +14,7 @@
 #include "app/pages/traces_page.h"
 #include "app/window_actions.h"
 #include "tests/gui/window_driver.h"
+#include "tests/gui/window_pictures.h"
 #include "widgets/controls/banner.h"
 #include "widgets/controls/empty_state.h"
 #include "widgets/heatmap/heatmap_panel.h"
@@ -307,6 +308,7 @@ void TestMainWindow::savedSessionOpensWithoutTheModel()
     QVERIFY(!window().isWindowModified());
     m_saved = workspace().snapshot();
     const std::vector<float> values = m_saved.analysis->find("block_influence")->values;
+    const auto pictures = picturesOf(window());
 
     QVERIFY(QDir().rename(m_model, m_model + u"-moved"_qs));
     m_driver->program->controllers().document->openSession(session);
@@ -330,6 +332,9 @@ void TestMainWindow::savedSessionOpensWithoutTheModel()
     QVERIFY(!actions().evaluate->isEnabled());
     QVERIFY(offReason(actions().evaluate).contains(u"Locate…"_qs));
     QVERIFY(actions().exportMaps->isEnabled());
+    workspace().setCurrentSubject(QString::fromStdString(opened.runs.front().id));
+    const QString changed = changedPictures(pictures, picturesOf(window()));
+    QVERIFY2(changed.isEmpty(), qPrintable(changed));
 }
 
 void TestMainWindow::locatedModelMustHaveTheSameDigest()

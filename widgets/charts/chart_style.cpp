@@ -98,6 +98,7 @@ QImage renderChartLight(OverlayChartView &view, const QSize &size,
                         const std::function<QString()> &heading)
 {
     const QSize before = view.size();
+    view.ensurePolished(); // a view that was never shown has not got its font
     restyle(lightColors());
     QTextDocument head;
     head.setDefaultFont(view.font());

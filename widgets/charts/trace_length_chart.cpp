@@ -101,13 +101,24 @@ struct TraceLengthChart::Private {
                            .arg(what, colors.secondaryText.name(), count == 0 ? QString() : how.arg(count)));
     }
 
+    /// Axes that are there already stay: a removed one is painted until the event loop comes round.
+    void placeAxes(QAbstractAxis *bottom, QAbstractAxis *left)
+    {
+        if (chart->axes(Qt::Horizontal).value(0) == bottom && chart->axes(Qt::Vertical).value(0) == left)
+            return;
+        for (QAbstractAxis *axis : chart->axes())
+            chart->removeAxis(axis);
+        chart->addAxis(bottom, Qt::AlignBottom);
+        chart->addAxis(left, Qt::AlignLeft);
+    }
+
     void rebuild()
     {
         chart->removeAllSeries();
         first = nullptr;
-        for (QAbstractAxis *axis : chart->axes())
-            chart->removeAxis(axis);
         styleChart(chart, colors);
+        for (QAbstractAxis *axis : chart->axes())
+            axis->setVisible(!lengths.empty());
         if (lengths.empty())
             return;
 
@@ -143,8 +154,7 @@ struct TraceLengthChart::Private {
             }
             modelAxis->setCategories(names);
             chart->addSeries(series);
-            chart->addAxis(modelAxis, Qt::AlignBottom);
-            chart->addAxis(lengthAxis, Qt::AlignLeft);
+            placeAxes(modelAxis, lengthAxis);
             series->attachAxis(modelAxis);
             series->attachAxis(lengthAxis);
             first = series;
@@ -155,8 +165,7 @@ struct TraceLengthChart::Private {
         shareAxis->setRange(0, 100);
         shareAxis->setTickCount(5);
         shareAxis->setLabelFormat(QStringLiteral("%.0f"));
-        chart->addAxis(lengthAxis, Qt::AlignBottom);
-        chart->addAxis(shareAxis, Qt::AlignLeft);
+        placeAxes(lengthAxis, shareAxis);
         for (std::size_t model = 0; model < lengths.size(); ++model) {
             auto *series = new QLineSeries;
             series->setPen(seriesStyle(*reports[model], colors).line);
