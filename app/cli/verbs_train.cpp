@@ -1,6 +1,7 @@
 #include "app/cli/shell.h"
 #include "app/cli/verbs.h"
 
+#include "backend/engine/compute_device.h"
 #include "backend/workflow/compare.h"
 #include "backend/workflow/evaluate.h"
 #include "backend/workflow/recover.h"
@@ -8,6 +9,8 @@
 #include <CLI/CLI.hpp>
 
 #include <cmath>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -16,22 +19,72 @@ namespace secateur::cli {
 namespace {
 
 struct RecoverArguments {
-    std::string model;
+    std::string model, parent, out, resume;
+    std::vector<std::string> ranks; ///< "pattern=rank"
     workflow::RecoverRequest request;
-    std::string out;
 };
 
-void recoverModel(Shell &shell, RecoverArguments arguments)
+/// What the command line that started the run said, so that --resume needs nothing else.
+std::map<std::string, std::string> recoverOrigin(const Shell &shell, const RecoverArguments &arguments)
 {
-    const auto model = shell.openBase(arguments.model);
-    workflow::RecoverRequest request = std::move(arguments.request);
-    request.options.seed = shell.options.seed;
-    request.outputFolder = arguments.out;
-    request.basePath = arguments.model;
-    if (!shell.options.adapter.empty())
-        request.start = std::make_shared<const Adapter>(loadAdapter(shell.options.adapter, *model.model));
-    const auto outcome = workflow::recover(model, *model.model, request, shell.context());
-    const RunRecord &record = outcome.record;
+    const auto place = [](const std::string &path) {
+        const bool isPath = !path.empty() && !path.starts_with("bundled");
+        return isPath ? std::filesystem::absolute(path).string() : path;
+    };
+    const ComputeSettings &compute = shell.options.compute;
+    return {{"model", place(arguments.model)},       {"parent", place(arguments.parent)},
+            {"data", place(arguments.request.data)}, {"adapter", place(shell.options.adapter)},
+            {"out", place(arguments.out)},           {"device", compute.device},
+            {"dtype", resolveDtype(compute)},        {"threads", std::to_string(compute.threads)}};
+}
+
+/// Fills what the command line leaves open from the checkpoint.
+void recoverFromCheckpoint(Shell &shell, RecoverArguments &arguments)
+{
+    CheckpointRecord checkpoint = workflow::findCheckpoint(arguments.resume);
+    const auto fill = [&](const char *key, std::string &value) {
+        const auto found = checkpoint.origin.find(key);
+        if (value.empty() && found != checkpoint.origin.end())
+            value = found->second;
+    };
+    fill("model", arguments.model);
+    fill("parent", arguments.parent);
+    fill("data", arguments.request.data);
+    fill("adapter", shell.options.adapter);
+    fill("out", arguments.out);
+    ComputeSettings &compute = shell.options.compute;
+    compute.device.clear(); // the same numbers come from the same place alone
+    compute.dtype.clear();
+    fill("device", compute.device);
+    fill("dtype", compute.dtype);
+    if (const auto found = checkpoint.origin.find("threads"); compute.threads == 0 && found != checkpoint.origin.end())
+        CLI::detail::lexical_cast(found->second, compute.threads);
+    shell.options.seed = checkpoint.options.seed;
+    arguments.request.options = checkpoint.options;
+    arguments.request.resume = std::move(checkpoint);
+}
+
+void recoverRequire(const std::string &value, const char *name)
+{
+    if (value.empty())
+        throw Error(ErrorKind::InvalidArgument, std::string("recover needs ") + name + ".",
+                    "Only a run that is resumed knows it already.");
+}
+
+void recoverRanks(RecoverArguments &arguments)
+{
+    for (const std::string &text : arguments.ranks) {
+        const auto equals = text.rfind('=');
+        int rank = 0;
+        if (equals == std::string::npos || !CLI::detail::lexical_cast(text.substr(equals + 1), rank))
+            throw Error(ErrorKind::InvalidArgument, "Option --rank-pattern is '" + text + "', but must be MODULE=RANK.",
+                        "For example --rank-pattern 0.self_attn.q_proj=16.");
+        arguments.request.options.rankPattern[text.substr(0, equals)] = rank;
+    }
+}
+
+std::string recoverText(const RunRecord &record, const TrainingResult &training, const std::string &out)
+{
     std::string text = record.name + " on " + record.dataName;
     if (!record.losses.empty())
         text += ": loss " + fixed(record.losses.front(), 4) + " to " + fixed(record.losses.back(), 4) + ", "
@@ -39,16 +92,52 @@ void recoverModel(Shell &shell, RecoverArguments arguments)
     text += "\n";
     if (record.droppedSamples > 0)
         text += std::to_string(record.droppedSamples) + " samples were too long and left out\n";
-    text += "Adapter in " + arguments.out + "\n";
+    if (!training.heldOut.empty())
+        text += "Loss on " + std::to_string(training.heldOutSamples)
+            + " samples held out: " + fixed(training.heldOut.front().loss, 4) + " to "
+            + fixed(training.heldOut.back().loss, 4) + (training.stoppedEarly ? ", no longer falling" : "") + "\n";
+    return text + (training.adapter ? "Adapter in " : "Model in ") + out + "\n";
+}
+
+void recoverModel(Shell &shell, RecoverArguments arguments)
+{
+    if (!arguments.resume.empty())
+        recoverFromCheckpoint(shell, arguments);
+    recoverRequire(arguments.model, "MODEL");
+    recoverRequire(arguments.request.data, "--data");
+    recoverRequire(arguments.out, "--out");
+    recoverRanks(arguments);
+    workflow::RecoverRequest request = std::move(arguments.request);
+    request.options.seed = shell.options.seed;
+    const auto model = request.options.kind == "scratch"
+        ? workflow::openUntrained(arguments.model, request.options, shell.options.compute)
+        : shell.openBase(arguments.model);
+    arguments.request.data = request.data;
+    request.origin = recoverOrigin(shell, arguments);
+    request.outputFolder = arguments.out;
+    request.basePath = arguments.model;
+    if (request.options.kind == "distill") {
+        recoverRequire(arguments.parent, "--parent");
+        request.parent = shell.openBase(arguments.parent).model;
+    }
+    if (!shell.options.adapter.empty())
+        request.start = std::make_shared<const Adapter>(loadAdapter(shell.options.adapter, *model.model));
+    const auto outcome = workflow::recover(model, *model.model, request, shell.context());
+    const RunRecord &record = outcome.record;
+    Json heldOut = Json::array();
+    for (const HeldOutPoint &point : outcome.training.heldOut)
+        heldOut.push_back({{"step", point.step}, {"loss", point.loss}});
     shell.result({{"losses", record.losses},
                   {"learning_rates", record.learningRates},
+                  {"held_out", std::move(heldOut)},
                   {"tokens_per_s", record.tokensPerSecond},
-                  {"adapter", arguments.out},
+                  {outcome.training.adapter ? "adapter" : "model", arguments.out},
                   {"steps", record.losses.size()},
                   {"cancelled", outcome.training.cancelled},
+                  {"stopped_early", outcome.training.stoppedEarly},
                   {"dropped_samples", record.droppedSamples},
                   {"data_sha256", record.dataSha256}},
-                 text);
+                 recoverText(record, outcome.training, arguments.out));
     if (outcome.training.cancelled)
         throw Cancelled{}; // what was trained so far is kept
 }
@@ -162,15 +251,34 @@ void compareFolders(Shell &shell, const CompareArguments &arguments)
 
 void addRecoverVerb(CLI::App &program, Shell &shell)
 {
-    auto *verb = program.add_subcommand("recover", "Train a LoRA adapter");
+    auto *verb = program.add_subcommand("recover", "Train an adapter or all weights");
     const auto arguments = std::make_shared<RecoverArguments>();
     RecoveryOptions &options = arguments->request.options;
-    verb->add_option("MODEL", arguments->model, "model")->required();
-    verb->add_option("--data", arguments->request.data, "text, JSONL or bundled")->required();
-    verb->add_option("--kind", options.kind, "lora")->capture_default_str();
+    verb->add_option("MODEL", arguments->model, "model; with --kind scratch a folder with config.json and tokenizer");
+    verb->add_option("--data", arguments->request.data, "text, JSONL or bundled");
+    verb->add_option("--out", arguments->out, "adapter or model folder to write");
+    verb->add_option("--resume", arguments->resume,
+                     "go on behind the last checkpoint of this output folder, as the run was started");
+    verb->add_option("--checkpoint-steps", options.checkpointSteps,
+                     "a checkpoint after so many steps, 0 = when stopped")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    verb->add_option("--kind", options.kind, "what is trained, and from where")
+        ->check(CLI::IsMember({"lora", "full", "distill", "scratch"}))
+        ->capture_default_str();
+    verb->add_option("--parent", arguments->parent, "model to distil from");
+    verb->add_option("--distill-weight", options.distillWeight, "share of the divergence from the parent in the loss")
+        ->check(CLI::Range(0.0, 1.0))
+        ->capture_default_str();
+    verb->add_option("--temperature", options.temperature, "of the divergence")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     verb->add_option("--steps", options.steps, "optimiser steps")->check(CLI::PositiveNumber)->capture_default_str();
-    verb->add_option("--out", arguments->out, "adapter folder to write")->required();
-    verb->add_option("--rank", options.rank, "rank of the branches")->check(CLI::PositiveNumber)->capture_default_str();
+    verb->add_option("--rank", options.rank, "rank of the branches; 0 = distil into all weights")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    verb->add_option("--rank-pattern", arguments->ranks, "MODULE=RANK, comma-separated, in place of --rank")
+        ->delimiter(',');
     verb->add_option("--alpha", options.alpha, "scaling = alpha / rank")->capture_default_str();
     verb->add_option("--dropout", options.dropout, "")->check(CLI::Range(0.0, 0.99))->capture_default_str();
     verb->add_flag("--rslora", options.rsLora, "scaling = alpha / √rank");
@@ -181,19 +289,50 @@ void addRecoverVerb(CLI::App &program, Shell &shell)
     verb->add_option("--max-length", options.maxLength, "longer samples are left out")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
+    verb->add_flag("--split-long", options.splitLong, "longer texts become several samples");
+    verb->add_option("--prompt-weight", options.promptWeight, "weight of tokens outside the answers in the loss")
+        ->check(CLI::Range(0.0, 1.0))
+        ->capture_default_str();
+    verb->add_option("--held-out", options.heldOut, "share of the samples that is measured, not trained on")
+        ->check(CLI::Range(0.0, 0.9))
+        ->capture_default_str();
+    verb->add_option("--held-out-every", options.heldOutEvery, "steps between two measurements")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    verb->add_option("--patience", options.patience, "measurements without progress that end the run, 0 = never")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    verb->add_option("--optimizer", options.optimizer, "muon: for block matrices, AdamW for the rest")
+        ->check(CLI::IsMember({"adamw", "muon"}))
+        ->capture_default_str();
+    verb->add_option("--muon-rate", options.muonRate, "peak")->check(CLI::PositiveNumber)->capture_default_str();
     verb->add_option("--learning-rate", options.learningRate, "peak")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    verb->add_option("--schedule", options.schedule, "")
-        ->check(CLI::IsMember({"cosine", "linear", "constant"}))
+    verb->add_option("--schedule", options.schedule, "flat: level, then linear")
+        ->check(CLI::IsMember({"cosine", "linear", "constant", "flat"}))
         ->capture_default_str();
     verb->add_option("--warmup", options.warmupFraction, "share of the steps")
         ->check(CLI::Range(0.0, 1.0))
         ->capture_default_str();
+    verb->add_option("--flat", options.flatFraction, "share of the steps after which a flat schedule falls")
+        ->check(CLI::Range(0.0, 1.0))
+        ->capture_default_str();
+    verb->add_option("--final-share", options.finalShare, "share of the peak rate at the end")
+        ->check(CLI::Range(0.0, 1.0))
+        ->capture_default_str();
     verb->add_option("--weight-decay", options.weightDecay, "")->check(CLI::NonNegativeNumber)->capture_default_str();
+    verb->add_option("--beta2", options.beta2, "")->check(CLI::Range(0.0, 0.999999))->capture_default_str();
     verb->add_option("--clip-norm", options.clipNorm, "0 = no clipping")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    verb->add_flag("--autocast", options.autocast, "bf16 matrix products");
+    verb->add_flag("--recompute", options.recompute, "less memory, more time");
+    verb->add_option("--init-embedding", options.initEmbedding, "scratch: standard deviation of the embedding")
+        ->check(CLI::NonNegativeNumber);
+    verb->add_option("--init-gain", options.initGain, "scratch: matrices N(0, gain / √inputs)")
+        ->check(CLI::NonNegativeNumber);
+    verb->add_flag("--init-zero-outputs", options.initZeroOutputs, "scratch: o_proj and down_proj begin at zero");
     verb->callback([&shell, arguments] { shell.verb = [&shell, arguments] { recoverModel(shell, *arguments); }; });
 }
 

@@ -134,9 +134,11 @@ void RecoveryController::countData(const QString &source, int maxLength)
         [source, maxLength, tokenizer = weights->tokenizer, chatTemplate = weights->chatTemplate](const JobContext &) {
             TrainingDataSummary summary;
             summary.source = source;
+            RecoveryOptions options;
+            options.maxLength = maxLength;
             try {
                 const workflow::TrainingData data
-                    = workflow::makeTrainingData(source.toStdString(), *tokenizer, chatTemplate.get(), maxLength);
+                    = workflow::makeTrainingData(source.toStdString(), *tokenizer, chatTemplate.get(), options);
                 summary.name = qString(data.name);
                 summary.sha256 = qString(data.sha256);
                 summary.documents = static_cast<qint64>(data.samples.size());

@@ -10,6 +10,8 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 
+#include <cmath>
+
 namespace secateur {
 
 const ModelConfig &Model::config() const
@@ -55,7 +57,8 @@ Model loadModel(const ModelInfo &info, const ComputeSettings &settings, const Jo
     });
 }
 
-Model randomModel(const ModelConfig &config, std::uint64_t seed, const ComputeSettings &settings)
+Model randomModel(const ModelConfig &config, std::uint64_t seed, const ComputeSettings &settings,
+                  const InitialWeights &initial)
 {
     return withoutGradients([&] {
         const at::Device device = placementDevice(settings);
@@ -63,9 +66,18 @@ Model randomModel(const ModelConfig &config, std::uint64_t seed, const ComputeSe
         const at::Generator generator = at::detail::createCPUGenerator(seed);
         const auto options = at::TensorOptions().dtype(at::kFloat);
         const WeightSource source = [&](const std::string &name, const std::vector<std::int64_t> &shape) {
-            if (shape.size() == 2)
-                return (at::randn(shape, generator, options) * 0.02).to(device, dtype);
-            return (name.ends_with(".bias") ? at::zeros(shape, options) : at::ones(shape, options)).to(device, dtype);
+            if (shape.size() != 2)
+                return (name.ends_with(".bias") ? at::zeros(shape, options) : at::ones(shape, options))
+                    .to(device, dtype);
+            const bool isOutput = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+            if (initial.zeroOutputs && isOutput)
+                return at::zeros(shape, options.device(device).dtype(dtype));
+            double deviation = initial.matrix;
+            if (!name.starts_with("model.layers."))
+                deviation = initial.embedding;
+            else if (initial.gain > 0)
+                deviation = initial.gain / std::sqrt(static_cast<double>(shape[1]));
+            return (at::randn(shape, generator, options) * deviation).to(device, dtype);
         };
         return Model(assembleModel(config, device, source));
     });

@@ -36,7 +36,16 @@ private:
 /// file, tensor and index. Throws Error(Unsupported) for a model that can only be inspected.
 Model loadModel(const ModelInfo &info, const ComputeSettings &settings, const JobContext &context = {});
 
-/// A small model with N(0, 0.02²) weights of \a config's shape, for tests and benchmarks.
-Model randomModel(const ModelConfig &config, std::uint64_t seed, const ComputeSettings &settings = {});
+/// How new weights are drawn: N(0, σ²) for matrices, one for norms, zero for biases.
+struct InitialWeights {
+    double embedding = 0.02; ///< σ of the embedding and an untied head
+    double matrix = 0.02; ///< σ of the matrices of the blocks
+    double gain = 0; ///< above 0: σ = gain / √inputs instead
+    bool zeroOutputs = false; ///< o_proj and down_proj are zero, so that every block begins as the identity
+};
+
+/// A model with new weights of \a config's shape.
+Model randomModel(const ModelConfig &config, std::uint64_t seed, const ComputeSettings &settings = {},
+                  const InitialWeights &initial = {});
 
 } // namespace secateur

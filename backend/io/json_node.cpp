@@ -322,6 +322,17 @@ void JsonNode::read(std::string_view key, std::vector<std::string> &value) const
     }
 }
 
+void JsonNode::read(std::string_view key, std::map<std::string, int> &value) const
+{
+    if (const auto node = find(key)) {
+        value.clear();
+        node->forEachMember([&](const std::string &name, const JsonNode &member) {
+            value[name]
+                = static_cast<int>(member.integer(std::numeric_limits<int>::min(), std::numeric_limits<int>::max()));
+        });
+    }
+}
+
 void JsonNode::fail(const std::string &complaint) const
 {
     throw Error(ErrorKind::BadFormat,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,6 +63,7 @@ public:
     void read(std::string_view key, std::uint64_t &value) const;
     void read(std::string_view key, std::vector<double> &value) const;
     void read(std::string_view key, std::vector<std::string> &value) const;
+    void read(std::string_view key, std::map<std::string, int> &value) const;
 
     /// Throws Error(BadFormat): "<file>: <pointer> <complaint>."
     [[noreturn]] void fail(const std::string &complaint) const;

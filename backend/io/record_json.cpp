@@ -8,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <limits>
+#include <type_traits>
 
 namespace secateur {
 
@@ -201,47 +202,20 @@ CalibrationRecord calibrationFromJson(const JsonNode &node)
 
 nlohmann::json toJson(const RecoveryOptions &options)
 {
-    return {{"kind", options.kind},
-            {"rank", options.rank},
-            {"alpha", numberToJson(options.alpha)},
-            {"dropout", numberToJson(options.dropout)},
-            {"rs_lora", options.rsLora},
-            {"targets", options.targets},
-            {"steps", options.steps},
-            {"batch_tokens", options.batchTokens},
-            {"max_length", options.maxLength},
-            {"learning_rate", numberToJson(options.learningRate)},
-            {"schedule", options.schedule},
-            {"warmup_fraction", numberToJson(options.warmupFraction)},
-            {"weight_decay", numberToJson(options.weightDecay)},
-            {"beta1", numberToJson(options.beta1)},
-            {"beta2", numberToJson(options.beta2)},
-            {"epsilon", numberToJson(options.epsilon)},
-            {"clip_norm", numberToJson(options.clipNorm)},
-            {"seed", options.seed}};
+    auto json = nlohmann::json::object();
+    visitRecoveryOptions(options, [&](const char *key, const auto &value) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, double>)
+            json[key] = numberToJson(value);
+        else
+            json[key] = value;
+    });
+    return json;
 }
 
 RecoveryOptions recoveryOptionsFromJson(const JsonNode &node)
 {
     RecoveryOptions options;
-    node.read("kind", options.kind);
-    node.read("rank", options.rank);
-    node.read("alpha", options.alpha);
-    node.read("dropout", options.dropout);
-    node.read("rs_lora", options.rsLora);
-    node.read("targets", options.targets);
-    node.read("steps", options.steps);
-    node.read("batch_tokens", options.batchTokens);
-    node.read("max_length", options.maxLength);
-    node.read("learning_rate", options.learningRate);
-    node.read("schedule", options.schedule);
-    node.read("warmup_fraction", options.warmupFraction);
-    node.read("weight_decay", options.weightDecay);
-    node.read("beta1", options.beta1);
-    node.read("beta2", options.beta2);
-    node.read("epsilon", options.epsilon);
-    node.read("clip_norm", options.clipNorm);
-    node.read("seed", options.seed);
+    visitRecoveryOptions(options, [&](const char *key, auto &value) { node.read(key, value); });
     return options;
 }
 

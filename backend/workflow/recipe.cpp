@@ -140,7 +140,10 @@ private:
         outcome.record.id = record.id;
         outcome.record.plan = base.plan ? base.plan->id : std::string();
         outcome.record.adapterPath = relativeToSession(request.outputFolder);
-        m_bench.setRun(record.id, base.plan, *outcome.training.adapter);
+        if (outcome.training.adapter)
+            m_bench.setRun(record.id, base.plan, *outcome.training.adapter);
+        else
+            m_bench.setRun(record.id, *outcome.training.model);
         m_runIds[wish.name] = record.id;
         const auto &losses = outcome.record.losses;
         step("Trained '" + wish.name + "' (" + outcome.record.name + ") on " + outcome.record.dataName + ": loss "

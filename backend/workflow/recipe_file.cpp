@@ -3,13 +3,13 @@
 #include "backend/core/json_text.h"
 #include "backend/io/atomic_file.h"
 #include "backend/io/json_node.h"
+#include "backend/io/record_json.h"
 #include "backend/tasks/task.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <charconv>
-#include <initializer_list>
 #include <string_view>
 #include <utility>
 
@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view kDenseSubject = "dense";
 
-void onlyKeys(const JsonNode &node, std::initializer_list<std::string_view> known)
+void onlyKeys(const JsonNode &node, const std::vector<std::string_view> &known)
 {
     node.forEachMember([&](const std::string &key, const JsonNode &value) {
         if (std::find(known.begin(), known.end(), key) == known.end())
@@ -114,9 +114,10 @@ RecipePlan readPlan(const JsonNode &node)
 
 RecipeRecovery readRecovery(const JsonNode &node, const std::filesystem::path &folder)
 {
-    onlyKeys(node,
-             {"name", "plan", "data", "kind", "steps", "rank", "alpha", "dropout", "rs_lora", "targets", "batch_tokens",
-              "max_length", "learning_rate", "schedule", "warmup_fraction", "weight_decay", "clip_norm", "seed"});
+    std::vector<std::string_view> known = {"name", "plan", "data"};
+    const RecoveryOptions options;
+    visitRecoveryOptions(options, [&](const char *key, const auto &) { known.push_back(key); });
+    onlyKeys(node, known);
     RecipeRecovery recovery;
     recovery.name = "recovered";
     recovery.request.data = "bundled";
@@ -124,22 +125,7 @@ RecipeRecovery readRecovery(const JsonNode &node, const std::filesystem::path &f
     node.read("plan", recovery.plan);
     node.read("data", recovery.request.data);
     recovery.request.data = inputPath(recovery.request.data, folder);
-    RecoveryOptions &options = recovery.request.options;
-    node.read("kind", options.kind);
-    node.read("steps", options.steps);
-    node.read("rank", options.rank);
-    node.read("alpha", options.alpha);
-    node.read("dropout", options.dropout);
-    node.read("rs_lora", options.rsLora);
-    node.read("targets", options.targets);
-    node.read("batch_tokens", options.batchTokens);
-    node.read("max_length", options.maxLength);
-    node.read("learning_rate", options.learningRate);
-    node.read("schedule", options.schedule);
-    node.read("warmup_fraction", options.warmupFraction);
-    node.read("weight_decay", options.weightDecay);
-    node.read("clip_norm", options.clipNorm);
-    node.read("seed", options.seed);
+    recovery.request.options = recoveryOptionsFromJson(node);
     return recovery;
 }
 

@@ -1,12 +1,20 @@
 #include "backend/workflow/recover.h"
 
+#include "backend/engine/compute_device.h"
+#include "backend/io/atomic_file.h"
 #include "backend/io/corpus.h"
+#include "backend/io/digest.h"
+#include "backend/io/json_node.h"
 #include "backend/workflow/calibrate.h"
+#include "backend/workflow/prune.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace secateur::workflow {
@@ -114,51 +122,169 @@ std::int64_t scoredTokens(const TrainingSample &sample)
     return sample.lossMask.empty() ? 0 : std::count(sample.lossMask.begin() + 1, sample.lossMask.end(), 1);
 }
 
-void keepSample(TrainingSample sample, int maxLength, TrainingData &data)
+/// What the options say about samples, and what became of them.
+class SampleSink {
+public:
+    SampleSink(const RecoveryOptions &options, TrainingData &data)
+        : m_limit(static_cast<std::size_t>(options.maxLength)),
+          m_splitLong(options.splitLong),
+          m_promptWeight(static_cast<float>(options.promptWeight)),
+          m_data(data)
+    { }
+
+    void add(TrainingSample sample)
+    {
+        if (sample.ids.size() > m_limit) {
+            ++m_data.dropped;
+            m_data.shortest = m_data.shortest == 0 ? sample.ids.size() : std::min(m_data.shortest, sample.ids.size());
+        } else if (const auto scored = scoredTokens(sample); scored == 0) {
+            ++m_data.skipped;
+        } else {
+            m_data.tokens += static_cast<std::int64_t>(sample.ids.size());
+            m_data.scoredTokens += scored;
+            weighPrompt(sample);
+            m_data.samples.push_back(std::move(sample));
+        }
+    }
+
+    /// Without an answer at its end a text may be cut: a file of prose is one long sample.
+    void addText(const TokenIds &ids, bool isWholeFile)
+    {
+        const bool isCut = isWholeFile || m_splitLong;
+        if (!isWholeFile && isCut && ids.size() > m_limit)
+            ++m_data.split;
+        const std::size_t step = isCut ? m_limit : std::max<std::size_t>(ids.size(), 1);
+        for (std::size_t start = 0; start < ids.size(); start += step) {
+            const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(start);
+            const auto length = std::min(step, ids.size() - start);
+            TrainingSample sample = emptyMask(TokenIds(begin, begin + static_cast<std::ptrdiff_t>(length)));
+            std::fill(sample.lossMask.begin(), sample.lossMask.end(), std::uint8_t{1});
+            add(std::move(sample));
+        }
+    }
+
+private:
+    void weighPrompt(TrainingSample &sample) const
+    {
+        if (m_promptWeight <= 0)
+            return;
+        for (std::uint8_t &mask : sample.lossMask) {
+            sample.weights.push_back(mask ? 1.0f : m_promptWeight);
+            mask = 1;
+        }
+    }
+
+    std::size_t m_limit;
+    bool m_splitLong;
+    float m_promptWeight;
+    TrainingData &m_data;
+};
+
+/// Why no sample is left, one sentence for each reason.
+[[noreturn]] void refuseEmptyData(const TrainingData &data, int maxLength)
 {
-    if (sample.ids.size() > static_cast<std::size_t>(maxLength)) {
-        ++data.dropped;
-    } else if (const auto scored = scoredTokens(sample); scored == 0) {
-        ++data.skipped;
-    } else {
-        data.tokens += static_cast<std::int64_t>(sample.ids.size());
-        data.scoredTokens += scored;
-        data.samples.push_back(std::move(sample));
+    const std::string limit = std::to_string(maxLength) + " tokens";
+    if (data.dropped > 0 && data.skipped == 0)
+        throw Error(ErrorKind::InvalidArgument,
+                    "'" + data.name + "' has no sample of at most " + limit + ": " + std::to_string(data.dropped)
+                        + " are longer, the shortest has " + std::to_string(data.shortest) + ".",
+                    "Raise the sample length or choose other data.");
+    if (data.dropped == 0)
+        throw Error(ErrorKind::InvalidArgument,
+                    "'" + data.name + "' has nothing to learn from: none of its " + std::to_string(data.skipped)
+                        + " samples has a response.",
+                    "Each conversation needs an assistant turn that is not empty.");
+    throw Error(ErrorKind::InvalidArgument,
+                "'" + data.name + "' has no sample of at most " + limit + ": " + std::to_string(data.dropped)
+                    + " are longer and " + std::to_string(data.skipped) + " have no response.",
+                "Raise the sample length or choose other data.");
+}
+
+/// Refuses a checkpoint of another model or of other data.
+void requireSameOrigin(const CheckpointRecord &checkpoint, const std::map<std::string, std::string> &origin)
+{
+    for (const auto &[key, what] : {std::pair("model_digest", "model"), std::pair("data_sha256", "data")}) {
+        const auto before = checkpoint.origin.find(key);
+        if (before != checkpoint.origin.end() && before->second != origin.at(key))
+            throw Error(ErrorKind::InvalidArgument,
+                        "The checkpoint " + checkpoint.folder.string() + " belongs to a run with other " + what
+                            + ": digest " + before->second.substr(0, 12) + ", not " + origin.at(key).substr(0, 12)
+                            + ".",
+                        "Resume with the model and data that the run was started with.");
     }
 }
 
-void addText(const std::string &text, bool isWholeFile, const Tokenizer &tokenizer, int maxLength, TrainingData &data)
+std::string runName(const RecoveryOptions &options, std::size_t done, bool isWhole)
 {
-    const TokenIds ids = tokenizer.encode(text);
-    // A file of prose is one long sample: it is cut, since no answer stands at its end.
-    const std::size_t step = isWholeFile ? static_cast<std::size_t>(maxLength) : std::max<std::size_t>(ids.size(), 1);
-    for (std::size_t start = 0; start < ids.size(); start += step) {
-        const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(start);
-        const auto length = std::min(step, ids.size() - start);
-        TrainingSample sample = emptyMask(TokenIds(begin, begin + static_cast<std::ptrdiff_t>(length)));
-        std::fill(sample.lossMask.begin(), sample.lossMask.end(), std::uint8_t{1});
-        keepSample(std::move(sample), maxLength, data);
-    }
+    const std::string kind = options.kind == "full" ? "All weights"
+        : options.kind == "distill"                 ? "Distillation"
+        : options.kind == "scratch"                 ? "From scratch"
+                                                    : "LoRA";
+    return kind + ", " + std::to_string(done) + (isWhole ? std::string() : " of " + std::to_string(options.steps))
+        + (options.steps == 1 ? " step" : " steps");
 }
 
-void checkRecoveryOptions(const RecoveryOptions &options)
+void writeOutput(const LoadedModel &dense, const RecoverRequest &request, const RecoverOutcome &outcome,
+                 const JobContext &context)
 {
-    if (options.kind != "lora")
-        throw Error(ErrorKind::Unsupported, "Recovery kind '" + options.kind + "' is not known.", "Known: lora.");
-    if (options.steps < 1)
-        throw Error(ErrorKind::InvalidArgument,
-                    "Recovery needs 1 step or more, not " + std::to_string(options.steps) + ".");
-    if (options.rank < 1)
-        throw Error(ErrorKind::InvalidArgument, "LoRA needs rank 1 or more, not " + std::to_string(options.rank) + ".");
-    if (options.maxLength < 2)
-        throw Error(ErrorKind::InvalidArgument,
-                    "Samples need a length of 2 tokens or more, not " + std::to_string(options.maxLength) + ".");
+    if (outcome.training.adapter) {
+        saveAdapter(*outcome.training.adapter, request.outputFolder, request.basePath);
+        return;
+    }
+    ExportRequest wanted;
+    wanted.folder = request.outputFolder;
+    wanted.modelName = request.outputFolder.filename().string();
+    if (outcome.record.options.kind == "scratch")
+        wanted.dtype = "F32";
+    // after a stop the weights are written all the same
+    exportModel(dense, *outcome.training.model, wanted, outcome.training.cancelled ? JobContext() : context);
 }
 
 } // namespace
 
+std::filesystem::path checkpointFolder(const std::filesystem::path &output)
+{
+    std::filesystem::path folder = output.has_filename() ? output : output.parent_path(); // "folder/"
+    folder += ".checkpoints";
+    return folder;
+}
+
+CheckpointRecord findCheckpoint(const std::filesystem::path &folder)
+{
+    std::error_code error;
+    const std::filesystem::path beside = checkpointFolder(folder);
+    return latestCheckpoint(std::filesystem::is_directory(beside, error) ? beside : folder);
+}
+
+LoadedModel openUntrained(const std::string &argument, const RecoveryOptions &options, const ComputeSettings &settings)
+{
+    applyComputeSettings(settings);
+    const std::filesystem::path folder = argument;
+    const std::string file = (folder / "config.json").string();
+    LoadedModel opened;
+    const std::string text = readTextFile(file);
+    opened.info.path = folder;
+    opened.info.name = folder.filename().string();
+    opened.info.config = parseModelConfig(text, file);
+    opened.info.modelType = opened.info.config->modelType;
+    opened.info.digest = sha256Hex(text);
+    opened.tokenizer = loadTokenizer(folder);
+    if (auto chatTemplate = loadChatTemplate(folder))
+        opened.chatTemplate = std::make_shared<const ChatTemplate>(std::move(*chatTemplate));
+    InitialWeights initial;
+    const nlohmann::json json = parseJsonText(text, file);
+    JsonNode(json, file).read("initializer_range", initial.matrix);
+    initial.embedding = options.initEmbedding > 0 ? options.initEmbedding : initial.matrix;
+    initial.gain = options.initGain;
+    initial.zeroOutputs = options.initZeroOutputs;
+    ComputeSettings exact = settings;
+    exact.dtype = "f32";
+    opened.model = std::make_shared<const Model>(randomModel(*opened.info.config, options.seed, exact, initial));
+    return opened;
+}
+
 TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokenizer, const ChatTemplate *chatTemplate,
-                              int maxLength)
+                              const RecoveryOptions &options)
 {
     const std::filesystem::path path = source == "bundled" ? bundledData(true) : std::filesystem::path(source);
     const Corpus corpus = readCorpus(path);
@@ -166,10 +292,11 @@ TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokeni
     data.name = corpus.name;
     data.sha256 = corpus.sha256;
     data.skipped = corpus.skipped;
+    SampleSink sink(options, data);
     std::optional<Error> refusal;
     for (const CorpusSample &sample : corpus.samples) {
         if (!sample.isChat()) {
-            addText(sample.text, corpus.kind == "text", tokenizer, maxLength, data);
+            sink.addText(tokenizer.encode(sample.text), corpus.kind == "text");
             continue;
         }
         if (!chatTemplate)
@@ -181,7 +308,7 @@ TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokeni
             if (rendered.empty())
                 ++data.skipped;
             for (TrainingSample &one : rendered)
-                keepSample(std::move(one), maxLength, data);
+                sink.add(std::move(one));
         } catch (const Error &error) {
             refusal = error; // e.g. a system turn where the template knows none
             ++data.skipped;
@@ -195,28 +322,49 @@ TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokeni
 RecoverOutcome recover(const LoadedModel &dense, const Model &model, const RecoverRequest &request,
                        const JobContext &context, MetricFeed *feed)
 {
-    checkRecoveryOptions(request.options);
+    RecoveryOptions options = request.resume ? request.resume->options : request.options;
+    checkRecoveryOptions(options);
     context.checkpoint({"recover.data", 0, 0});
-    RecoveryOptions options = request.options;
     if (model.config().maxPositions > 0)
         options.maxLength = std::min(options.maxLength, model.config().maxPositions);
     const Tokenizer &tokenizer = requireTokenizer(dense);
     TrainingData data;
     try {
-        data = makeTrainingData(request.data, tokenizer, dense.chatTemplate.get(), options.maxLength);
+        data = makeTrainingData(request.data, tokenizer, dense.chatTemplate.get(), options);
     } catch (const Error &) {
         chatTemplateIfAny(dense); // a template that cannot be read is the better reason
         throw;
     }
     if (data.samples.empty())
-        throw Error(ErrorKind::InvalidArgument,
-                    "'" + data.name + "' has no sample of at most " + std::to_string(options.maxLength)
-                        + " tokens: " + std::to_string(data.dropped) + " are longer and " + std::to_string(data.skipped)
-                        + " have no response.",
-                    "Raise the sample length or choose other data.");
+        refuseEmptyData(data, options.maxLength);
+
+    TrainingInputs inputs;
+    inputs.feed = feed;
+    inputs.start = request.start.get();
+    inputs.parent = request.parent ? request.parent.get() : dense.model.get();
+    inputs.origin = request.origin;
+    inputs.origin["model_digest"] = dense.info.digest;
+    inputs.origin["data_sha256"] = data.sha256;
+    if (!request.outputFolder.empty())
+        inputs.checkpoints = checkpointFolder(request.outputFolder);
+    if (request.resume) {
+        requireSameOrigin(*request.resume, inputs.origin);
+        inputs.resume = &*request.resume;
+    }
 
     RecoverOutcome outcome;
-    outcome.training = trainLora(model, data.samples, options, context, feed, request.start.get());
+    try {
+        outcome.training = train(model, data.samples, options, context, inputs);
+    } catch (const Error &error) {
+        std::error_code ignored;
+        if (inputs.checkpoints.empty() || !std::filesystem::is_directory(inputs.checkpoints, ignored))
+            throw;
+        const CheckpointRecord kept = latestCheckpoint(inputs.checkpoints);
+        ErrorInfo info = error.info();
+        info.hint += (info.hint.empty() ? "" : " ") + std::string("The weights after step ") + std::to_string(kept.step)
+            + " are in '" + kept.folder.string() + "'.";
+        throw Error(std::move(info));
+    }
     RunRecord &record = outcome.record;
     record.options = options;
     record.dataName = data.name;
@@ -226,14 +374,17 @@ RecoverOutcome recover(const LoadedModel &dense, const Model &model, const Recov
         record.losses.push_back(point.loss);
         record.learningRates.push_back(point.learningRate);
     }
+    const std::int64_t before = request.resume ? request.resume->tokens : 0;
     if (outcome.training.seconds > 0)
-        record.tokensPerSecond = static_cast<double>(outcome.training.tokens) / outcome.training.seconds;
+        record.tokensPerSecond = static_cast<double>(outcome.training.tokens - before) / outcome.training.seconds;
     const auto done = record.losses.size();
-    record.name = "LoRA, " + std::to_string(done)
-        + (outcome.training.cancelled ? " of " + std::to_string(options.steps) : std::string())
-        + (options.steps == 1 ? " step" : " steps");
-    if (!request.outputFolder.empty() && done > 0 && outcome.training.adapter)
-        saveAdapter(*outcome.training.adapter, request.outputFolder, request.basePath);
+    record.name = runName(options, done, !outcome.training.cancelled && !outcome.training.stoppedEarly);
+    if (!request.outputFolder.empty() && done > 0) {
+        writeOutput(dense, request, outcome, context);
+        std::error_code ignored;
+        if (!outcome.training.cancelled)
+            std::filesystem::remove_all(inputs.checkpoints, ignored);
+    }
     return outcome;
 }
 

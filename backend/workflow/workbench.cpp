@@ -172,7 +172,12 @@ void Workbench::forgetPlan(const std::string &planId)
 void Workbench::setRun(const std::string &runId, const PruningPlan *plan, const Adapter &adapter)
 {
     const Model &base = plan ? planModel(*plan) : *dense().model;
-    m_runs.insert_or_assign(runId, std::pair(adapter, withAdapter(base, adapter)));
+    m_runs.insert_or_assign(runId, std::pair(std::optional(adapter), withAdapter(base, adapter)));
+}
+
+void Workbench::setRun(const std::string &runId, const Model &model)
+{
+    m_runs.insert_or_assign(runId, std::pair(std::optional<Adapter>(), model));
 }
 
 const Model &Workbench::runModel(const std::string &runId) const
@@ -187,7 +192,7 @@ const Model &Workbench::runModel(const std::string &runId) const
 const Adapter *Workbench::runAdapter(const std::string &runId) const
 {
     const auto it = m_runs.find(runId);
-    return it == m_runs.end() ? nullptr : &it->second.first;
+    return it == m_runs.end() || !it->second.first ? nullptr : &*it->second.first;
 }
 
 void Workbench::clear()

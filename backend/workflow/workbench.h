@@ -60,15 +60,16 @@ public:
     const Model &planModel(const PruningPlan &plan);
     void forgetPlan(const std::string &planId);
     void setRun(const std::string &runId, const PruningPlan *plan, const Adapter &adapter);
+    void setRun(const std::string &runId, const Model &model); ///< of a run that trained all weights
     /// throws Error(NotFound) when the run's adapter is not loaded
     const Model &runModel(const std::string &runId) const;
-    const Adapter *runAdapter(const std::string &runId) const;
+    const Adapter *runAdapter(const std::string &runId) const; ///< null: not loaded, or all weights were trained
     void clear();
 
 private:
     LoadedModel m_dense;
     std::map<std::string, std::pair<PruningPlan, Model>> m_plans;
-    std::map<std::string, std::pair<Adapter, Model>> m_runs;
+    std::map<std::string, std::pair<std::optional<Adapter>, Model>> m_runs;
 };
 
 } // namespace secateur::workflow

@@ -4,12 +4,14 @@
 #include "backend/engine/transforms.h"
 #include "backend/io/weight_files.h"
 #include "tests/support/adapter_probe.h"
+#include "tests/support/file_size_limit.h"
 #include "tests/support/thrown_by.h"
 #include "tests/support/tiny_model.h"
 
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -76,7 +78,7 @@ Adapter freshAdapter(const Model &model)
     std::stop_source stop;
     stop.request_stop();
     const JobContext stopped(stop.get_token(), {});
-    return *trainLora(model, toySamples(1), toyRecovery(1), stopped).adapter;
+    return *train(model, toySamples(1), toyRecovery(1), stopped).adapter;
 }
 
 /// Bytes of address space in use.
@@ -97,6 +99,20 @@ private Q_SLOTS:
     void theRateFollowsItsSchedule();
     void gradientsEqualCentralDifferences_data();
     void gradientsEqualCentralDifferences();
+    void gradientsOfAllWeightsEqualCentralDifferences_data();
+    void gradientsOfAllWeightsEqualCentralDifferences();
+    void recomputingGivesTheSameGradients();
+    void newtonSchulzComesCloseToThePolarFactor_data();
+    void newtonSchulzComesCloseToThePolarFactor();
+    void allWeightsLearn_data();
+    void allWeightsLearn();
+    void distillingBringsTheParentCloser();
+    void weightsOfTokensCountInTheLoss();
+    void rankPatternsChangeSingleBranches();
+    void theHeldOutLossEndsARun();
+    void resumedRunsEndWithTheSameWeights_data();
+    void resumedRunsEndWithTheSameWeights();
+    void aCheckpointThatCannotBeWrittenKeepsTheLast();
     void partsOfABatchAddUpToItsGradient();
     void onlyScoredTokensCount();
     void packedSamplesDoNotSeeEachOther();
@@ -155,6 +171,9 @@ void TestTraining::theRateFollowsItsSchedule_data()
     QTest::newRow("cosine after warm-up") << QByteArray("cosine") << 0.2 << 6 << 0.5;
     QTest::newRow("linear") << QByteArray("linear") << 0.0 << 3 << 0.7;
     QTest::newRow("linear after warm-up") << QByteArray("linear") << 0.2 << 4 << 0.75;
+    QTest::newRow("flat") << QByteArray("flat") << 0.1 << 2 << 1.0;
+    QTest::newRow("flat begins to fall") << QByteArray("flat") << 0.1 << 3 << 1.0;
+    QTest::newRow("flat falls in a line") << QByteArray("flat") << 0.1 << 10 << 0.0;
     QTest::newRow("beyond the end") << QByteArray("linear") << 0.0 << 12 << 0.0;
     QTest::newRow("warm-up all the way") << QByteArray("cosine") << 1.0 << 9 << 1.0;
 }
@@ -215,6 +234,257 @@ void TestTraining::gradientsEqualCentralDifferences()
     QVERIFY(compared >= 8);
 }
 
+void TestTraining::gradientsOfAllWeightsEqualCentralDifferences_data()
+{
+    QTest::addColumn<bool>("distils");
+    QTest::newRow("cross entropy") << false;
+    QTest::newRow("distillation") << true;
+}
+
+void TestTraining::gradientsOfAllWeightsEqualCentralDifferences()
+{
+    QFETCH(bool, distils);
+    const Model parent = withChangedWeight(toy(), "model.norm.weight", 3, 0.7f);
+    LossProbe probe;
+    probe.parent = distils ? &parent : nullptr;
+    std::vector<TrainingSample> samples = toySamples(3);
+    for (TrainingSample &sample : samples)
+        for (std::size_t t = 0; t < sample.ids.size(); ++t)
+            sample.weights.push_back(t % 2 ? 1.0f : 0.2f);
+    constexpr float kStep = 1e-2f;
+
+    const AdapterValues gradients = weightGradients(toy(), samples, probe);
+
+    QCOMPARE(gradients.size(), std::size_t(2 * 9 + 2));
+    for (const auto &[name, gradient] : gradients) {
+        float largest = 0;
+        for (const float entry : gradient)
+            largest = std::max(largest, std::abs(entry));
+        for (std::size_t index = 0; index < gradient.size(); index += gradient.size() / 5 + 1) {
+            const double slope = (weightLoss(withChangedWeight(toy(), name, index, kStep), samples, probe)
+                                  - weightLoss(withChangedWeight(toy(), name, index, -kStep), samples, probe))
+                / (2 * static_cast<double>(kStep));
+            const double error = std::abs(slope - static_cast<double>(gradient[index]));
+            QVERIFY2(error < 3e-4 + 0.01 * static_cast<double>(largest),
+                     (name + " at " + std::to_string(index)).c_str());
+        }
+    }
+}
+
+void TestTraining::recomputingGivesTheSameGradients()
+{
+    LossProbe probe;
+    const AdapterValues kept = weightGradients(toy(), toySamples(5), probe);
+    probe.recompute = true;
+
+    const AdapterValues again = weightGradients(toy(), toySamples(5), probe);
+
+    for (const auto &[name, gradient] : kept)
+        for (std::size_t index = 0; index < gradient.size(); ++index)
+            QVERIFY2(std::abs(gradient[index] - again.at(name)[index]) < 1e-5f, name.c_str());
+    RecoveryOptions options = toyRecovery(3);
+    options.dropout = 0.2; // the same masks both times
+    const AdapterValues plain = adapterValues(*train(toy(), toySamples(5), options).adapter);
+    options.recompute = true;
+    const AdapterValues recomputed = adapterValues(*train(toy(), toySamples(5), options).adapter);
+    for (const auto &[name, values] : plain)
+        for (std::size_t index = 0; index < values.size(); ++index)
+            QVERIFY2(std::abs(values[index] - recomputed.at(name)[index]) < 1e-3f, name.c_str());
+}
+
+void TestTraining::newtonSchulzComesCloseToThePolarFactor_data()
+{
+    QTest::addColumn<int>("rows");
+    QTest::addColumn<int>("columns");
+    QTest::newRow("wide") << 16 << 40;
+    QTest::newRow("tall") << 48 << 16;
+}
+
+void TestTraining::newtonSchulzComesCloseToThePolarFactor()
+{
+    QFETCH(int, rows);
+    QFETCH(int, columns);
+    std::mt19937_64 engine(4);
+    std::vector<float> matrix(static_cast<std::size_t>(rows * columns));
+    for (float &value : matrix)
+        value = static_cast<float>(engine() % 2001) / 1000.0f - 1.0f;
+
+    for (const float value : orthogonalSingularValues(matrix, rows, columns))
+        QVERIFY2(value > 0.65f && value < 1.25f, std::to_string(value).c_str());
+    QVERIFY(differenceToPolarFactor(matrix, rows, columns) < 0.25);
+}
+
+void TestTraining::allWeightsLearn_data()
+{
+    QTest::addColumn<QByteArray>("optimizer");
+    QTest::addColumn<bool>("autocast");
+    QTest::newRow("adamw") << QByteArray("adamw") << false;
+    QTest::newRow("muon") << QByteArray("muon") << false;
+    QTest::newRow("bf16 products") << QByteArray("adamw") << true;
+}
+
+void TestTraining::allWeightsLearn()
+{
+    QFETCH(QByteArray, optimizer);
+    QFETCH(bool, autocast);
+    RecoveryOptions options = toyRecovery(50);
+    options.kind = "full";
+    options.optimizer = optimizer.toStdString();
+    options.autocast = autocast;
+    options.learningRate = 5e-3;
+    const TokenIds probe = {1, 2, 3, 4, 5};
+    const std::vector<float> before = forwardSequence(toy(), probe, false).logits;
+
+    const TrainingResult result = train(toy(), toySamples(4), options);
+
+    QVERIFY(!result.adapter);
+    QVERIFY(result.points.back().loss < 0.8 * result.points.front().loss);
+    QVERIFY(weightLoss(*result.model, toySamples(4)) < 0.8 * result.points.front().loss);
+    QCOMPARE(result.model->parameters(), toy().parameters());
+    QCOMPARE(forwardSequence(toy(), probe, false).logits, before); // the base is left alone
+}
+
+void TestTraining::distillingBringsTheParentCloser()
+{
+    UnitSet units;
+    units.blocks = {1};
+    const Model pruned = prune(toy(), units);
+    RecoveryOptions options = toyRecovery(60);
+    options.kind = "distill";
+    options.distillWeight = 1;
+    LossProbe probe;
+    probe.parent = &toy();
+    probe.distillWeight = 1;
+    const double before = weightLoss(pruned, toySamples(4), probe);
+
+    const TrainingResult result = train(pruned, toySamples(4), options, {}, {.parent = &toy()});
+
+    QVERIFY(before > 1e-3);
+    QVERIFY(weightLoss(withAdapter(pruned, *result.adapter), toySamples(4), probe) < 0.7 * before);
+    QVERIFY(std::abs(weightLoss(toy(), toySamples(4), probe)) < 1e-6); // no divergence from itself
+}
+
+void TestTraining::weightsOfTokensCountInTheLoss()
+{
+    TrainingSample sample = toySamples(1).front();
+    std::fill(sample.lossMask.begin(), sample.lossMask.end(), std::uint8_t(0));
+    sample.lossMask[2] = 1;
+    const double first = weightLoss(toy(), {sample});
+    sample.lossMask[2] = 0;
+    sample.lossMask[4] = 1;
+    const double second = weightLoss(toy(), {sample});
+    sample.lossMask[2] = 1;
+    sample.weights.assign(sample.ids.size(), 1.0f);
+    sample.weights[2] = 0.25f;
+
+    QVERIFY(std::abs(weightLoss(toy(), {sample}) - (0.25 * first + second) / 1.25) < 1e-5);
+}
+
+void TestTraining::rankPatternsChangeSingleBranches()
+{
+    RecoveryOptions options = toyRecovery(1);
+    options.rankPattern["0.self_attn.q_proj"] = 5;
+
+    const TrainingResult result = train(toy(), toySamples(2), options);
+
+    const AdapterValues values = adapterValues(*result.adapter);
+    QCOMPARE(values.at("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight").size(), std::size_t(5 * 16));
+    QCOMPARE(values.at("base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight").size(), std::size_t(2 * 16));
+}
+
+void TestTraining::theHeldOutLossEndsARun()
+{
+    RecoveryOptions options = toyRecovery(200);
+    options.heldOut = 0.5; // random tokens: what is learnt of one half says nothing about the other
+    options.heldOutEvery = 5;
+    options.patience = 3;
+    options.learningRate = 5e-2;
+
+    const TrainingResult result = train(toy(), toySamples(8), options);
+
+    QCOMPARE(result.heldOutSamples, std::int64_t(4));
+    QVERIFY(result.stoppedEarly);
+    QVERIFY(!result.cancelled);
+    QVERIFY(result.points.size() < std::size_t(200));
+    const auto lowest = std::min_element(result.heldOut.begin(), result.heldOut.end(),
+                                         [](auto &a, auto &b) { return a.loss < b.loss; });
+    QCOMPARE(result.heldOut.end() - lowest, std::ptrdiff_t(4));
+}
+
+void TestTraining::resumedRunsEndWithTheSameWeights_data()
+{
+    QTest::addColumn<QByteArray>("kind");
+    QTest::addColumn<QByteArray>("optimizer");
+    QTest::newRow("lora") << QByteArray("lora") << QByteArray("adamw");
+    QTest::newRow("full") << QByteArray("full") << QByteArray("adamw");
+    QTest::newRow("muon") << QByteArray("full") << QByteArray("muon");
+}
+
+void TestTraining::resumedRunsEndWithTheSameWeights()
+{
+    QFETCH(QByteArray, kind);
+    QFETCH(QByteArray, optimizer);
+    QTemporaryDir folder;
+    RecoveryOptions options = toyRecovery(12);
+    options.kind = kind.toStdString();
+    options.optimizer = optimizer.toStdString();
+    options.dropout = 0.1;
+    options.schedule = "cosine";
+    options.heldOut = 0.25;
+    options.heldOutEvery = 3;
+    const TrainingResult whole = train(toy(), toySamples(9), options);
+    std::stop_source stop;
+    const JobContext context(stop.get_token(), [&](const Progress &progress) {
+        if (progress.done == 7)
+            stop.request_stop();
+    });
+    TrainingInputs inputs;
+    inputs.checkpoints = folder.path().toStdString();
+    inputs.origin = {{"model", "toy"}};
+
+    const TrainingResult cancelled = train(toy(), toySamples(9), options, context, inputs);
+    const CheckpointRecord checkpoint = latestCheckpoint(inputs.checkpoints);
+    inputs.resume = &checkpoint;
+    const TrainingResult resumed = train(toy(), toySamples(9), options, {}, inputs);
+
+    QVERIFY(cancelled.cancelled);
+    QCOMPARE(checkpoint.step, std::int64_t(7));
+    QCOMPARE(checkpoint.origin.at("model"), std::string("toy"));
+    QVERIFY(checkpoint.options == options);
+    QCOMPARE(resumed.points.size(), whole.points.size());
+    QCOMPARE(resumed.points.back().loss, whole.points.back().loss);
+    QCOMPARE(resumed.heldOut.size(), whole.heldOut.size());
+    QCOMPARE(resumed.tokens, whole.tokens);
+    if (whole.adapter) {
+        QCOMPARE(adapterValues(*resumed.adapter), adapterValues(*whole.adapter));
+    } else {
+        QCOMPARE(forwardSequence(*resumed.model, {1, 2, 3}, false).logits,
+                 forwardSequence(*whole.model, {1, 2, 3}, false).logits);
+    }
+    const ErrorInfo other = thrownBy([&] { train(toy(), toySamples(8), options, {}, inputs); });
+    QVERIFY2(says(other, "9 samples, not 8"), other.message.c_str());
+}
+
+void TestTraining::aCheckpointThatCannotBeWrittenKeepsTheLast()
+{
+    QTemporaryDir folder;
+    RecoveryOptions options = toyRecovery(6);
+    options.checkpointSteps = 2;
+    std::optional<FileSizeLimit> limit;
+    const JobContext context({}, [&](const Progress &progress) {
+        if (progress.done == 3 && !limit)
+            limit.emplace(256);
+    });
+
+    const ErrorInfo error = thrownBy(
+        [&] { train(toy(), toySamples(4), options, context, {.checkpoints = folder.path().toStdString()}); });
+    limit.reset();
+
+    QCOMPARE(error.kind, ErrorKind::Io);
+    QVERIFY2(says(error, "File too large"), error.message.c_str());
+    QCOMPARE(latestCheckpoint(folder.path().toStdString()).step, std::int64_t(2));
+}
+
 void TestTraining::partsOfABatchAddUpToItsGradient()
 {
     const Adapter adapter = randomAdapter(toy(), toyRecovery(1));
@@ -253,7 +523,7 @@ void TestTraining::onlyScoredTokensCount()
     const TokenIds context(sample.ids.begin(), sample.ids.begin() + 3);
     const TokenIds continuation(sample.ids.begin() + 3, sample.ids.begin() + 5);
 
-    const TrainingResult result = trainLora(toy(), {sample}, toyRecovery(1));
+    const TrainingResult result = train(toy(), {sample}, toyRecovery(1));
 
     const double expected = -scoreContinuations(toy(), context, {continuation}).front().logprob / 2;
     QVERIFY(std::abs(result.points.front().loss - expected) < 1e-5);
@@ -283,7 +553,7 @@ void TestTraining::theLossFallsOnRepeatedText()
     options.rank = 8;
     options.alpha = 16;
 
-    const TrainingResult result = trainLora(toy(), samples, options);
+    const TrainingResult result = train(toy(), samples, options);
 
     QCOMPARE(result.points.size(), std::size_t(50));
     QVERIFY(!result.cancelled);
@@ -296,8 +566,8 @@ void TestTraining::theSameSeedGivesTheSameWeights()
     RecoveryOptions options = toyRecovery(5);
     options.dropout = 0.1;
 
-    const TrainingResult first = trainLora(toy(), toySamples(9), options);
-    const TrainingResult second = trainLora(toy(), toySamples(9), options);
+    const TrainingResult first = train(toy(), toySamples(9), options);
+    const TrainingResult second = train(toy(), toySamples(9), options);
 
     QCOMPARE(adapterValues(*first.adapter), adapterValues(*second.adapter));
 }
@@ -305,10 +575,10 @@ void TestTraining::theSameSeedGivesTheSameWeights()
 void TestTraining::anotherSeedGivesOtherWeights()
 {
     RecoveryOptions options = toyRecovery(1);
-    const TrainingResult first = trainLora(toy(), toySamples(9), options);
+    const TrainingResult first = train(toy(), toySamples(9), options);
     options.seed = 4;
 
-    const TrainingResult second = trainLora(toy(), toySamples(9), options);
+    const TrainingResult second = train(toy(), toySamples(9), options);
 
     QVERIFY(adapterValues(*first.adapter) != adapterValues(*second.adapter));
 }
@@ -318,7 +588,7 @@ void TestTraining::theBaseModelIsLeftAlone()
     const TokenIds probe = {1, 2, 3, 4, 5};
     const std::vector<float> before = forwardSequence(toy(), probe, false).logits;
 
-    const TrainingResult result = trainLora(toy(), toySamples(4), toyRecovery(3));
+    const TrainingResult result = train(toy(), toySamples(4), toyRecovery(3));
 
     QCOMPARE(forwardSequence(toy(), probe, false).logits, before);
     QVERIFY(largestLogitDifference(toy(), withAdapter(toy(), *result.adapter), probe) > 1e-3);
@@ -351,7 +621,7 @@ void TestTraining::everySampleIsSeenOncePerEpoch()
     RecoveryOptions options = toyRecovery(12);
     options.batchTokens = 1; // one sample a step
 
-    const TrainingResult result = trainLora(toy(), samples, options);
+    const TrainingResult result = train(toy(), samples, options);
 
     QCOMPARE(result.tokens, 2 * epochTokens);
 }
@@ -372,7 +642,7 @@ void TestTraining::largeStepsAreSplit()
     std::vector<Progress> reports;
     const JobContext context({}, [&](const Progress &progress) { reports.push_back(progress); });
 
-    const TrainingResult result = trainLora(toy(), samples, options, context);
+    const TrainingResult result = train(toy(), samples, options, context);
 
     QCOMPARE(result.tokens, std::int64_t(2000));
     QCOMPARE(reports.size(), std::size_t(3)); // two parts and the end
@@ -384,10 +654,10 @@ void TestTraining::dropoutWorksInTrainingOnly()
     const std::vector<TrainingSample> samples = toySamples(4);
     RecoveryOptions options = toyRecovery(1);
     const Adapter start = randomAdapter(toy(), options);
-    const double without = trainLora(toy(), samples, options, {}, nullptr, &start).points.front().loss;
+    const double without = train(toy(), samples, options, {}, {.start = &start}).points.front().loss;
     options.dropout = 0.3;
 
-    const TrainingResult with = trainLora(toy(), samples, options, {}, nullptr, &start);
+    const TrainingResult with = train(toy(), samples, options, {}, {.start = &start});
 
     QVERIFY(std::abs(with.points.front().loss - without) > 1e-4);
     const Model model = withAdapter(toy(), *with.adapter);
@@ -399,12 +669,12 @@ void TestTraining::dropoutLeavesTheGlobalGeneratorAlone()
 {
     RecoveryOptions options = toyRecovery(2);
     options.dropout = 0.1;
-    const TrainingResult first = trainLora(toy(), toySamples(4), options);
+    const TrainingResult first = train(toy(), toySamples(4), options);
     RecoveryOptions other = options;
     other.seed = 77;
-    trainLora(toy(), toySamples(4), other);
+    train(toy(), toySamples(4), other);
 
-    const TrainingResult second = trainLora(toy(), toySamples(4), options);
+    const TrainingResult second = train(toy(), toySamples(4), options);
 
     QCOMPARE(adapterValues(*first.adapter), adapterValues(*second.adapter));
 }
@@ -416,7 +686,7 @@ void TestTraining::aPrunedModelWithoutAttentionCanBeTrained()
     units.ffnChannels[1] = {2, 3, 9};
     const Model pruned = prune(toy(), units);
 
-    const TrainingResult result = trainLora(pruned, toySamples(4), toyRecovery(20));
+    const TrainingResult result = train(pruned, toySamples(4), toyRecovery(20));
 
     QVERIFY(result.points.back().loss < result.points.front().loss);
     const AdapterValues values = adapterValues(*result.adapter);
@@ -433,7 +703,7 @@ void TestTraining::bf16ModelsTrainF32Branches()
     RecoveryOptions options = toyRecovery(40);
     options.rank = 8;
 
-    const TrainingResult result = trainLora(model, samples, options);
+    const TrainingResult result = train(model, samples, options);
 
     QCOMPARE(model.dtype(), std::string("bf16"));
     QVERIFY(result.points.back().loss < 0.9 * result.points.front().loss);
@@ -443,12 +713,12 @@ void TestTraining::continuingKeepsTheRankOfTheStart()
 {
     const std::vector<TrainingSample> samples = toySamples(4);
     RecoveryOptions options = toyRecovery(5);
-    const TrainingResult first = trainLora(toy(), samples, options);
+    const TrainingResult first = train(toy(), samples, options);
     const AdapterValues before = adapterValues(*first.adapter);
     options.rank = 7;
     options.targets = {"q_proj"};
 
-    const TrainingResult second = trainLora(toy(), samples, options, {}, nullptr, first.adapter.get());
+    const TrainingResult second = train(toy(), samples, options, {}, {.start = first.adapter.get()});
 
     QCOMPARE(second.adapter->parameters(), first.adapter->parameters());
     QCOMPARE(adapterValues(*first.adapter), before); // the start is not written into
@@ -460,7 +730,7 @@ void TestTraining::everyPointReachesTheFeed()
 {
     MetricFeed feed;
 
-    const TrainingResult result = trainLora(toy(), toySamples(4), toyRecovery(6), {}, &feed);
+    const TrainingResult result = train(toy(), toySamples(4), toyRecovery(6), {}, {.feed = &feed});
 
     const std::vector<TrainingPoint> points = feed.since(0);
     QCOMPARE(points.size(), std::size_t(6));
@@ -482,7 +752,7 @@ void TestTraining::progressIsReportedPerStep()
         done.push_back(progress.done);
     });
 
-    trainLora(toy(), toySamples(4), toyRecovery(3), context);
+    train(toy(), toySamples(4), toyRecovery(3), context);
 
     QCOMPARE(done, (std::vector<std::int64_t>{0, 1, 2, 3}));
 }
@@ -495,8 +765,8 @@ void TestTraining::cancellingKeepsTheLastWholeStep()
             stop.request_stop();
     });
 
-    const TrainingResult cancelled = trainLora(toy(), toySamples(4), toyRecovery(10), context);
-    const TrainingResult three = trainLora(toy(), toySamples(4), toyRecovery(3));
+    const TrainingResult cancelled = train(toy(), toySamples(4), toyRecovery(10), context);
+    const TrainingResult three = train(toy(), toySamples(4), toyRecovery(3));
 
     QVERIFY(cancelled.cancelled);
     QCOMPARE(cancelled.points.size(), std::size_t(3));
@@ -509,7 +779,7 @@ void TestTraining::cancellingBeforeTheFirstStepKeepsTheModel()
     std::stop_source stop;
     stop.request_stop();
 
-    const TrainingResult result = trainLora(toy(), toySamples(4), toyRecovery(3), JobContext(stop.get_token(), {}));
+    const TrainingResult result = train(toy(), toySamples(4), toyRecovery(3), JobContext(stop.get_token(), {}));
 
     QVERIFY(result.cancelled);
     QVERIFY(result.adapter);
@@ -524,7 +794,7 @@ void TestTraining::aLossThatIsNotFiniteNamesStepAndRate()
     const TokenIds probe = {1, 2, 3};
     const std::vector<float> before = forwardSequence(toy(), probe, false).logits;
 
-    const ErrorInfo error = thrownBy([&] { trainLora(toy(), toySamples(4), options); });
+    const ErrorInfo error = thrownBy([&] { train(toy(), toySamples(4), options); });
 
     QCOMPARE(error.kind, ErrorKind::Numeric);
     QVERIFY2(says(error, "step 2") && says(error, "1e+25"), error.message.c_str());
@@ -547,14 +817,14 @@ void TestTraining::memoryThatRunsOutIsReported()
     RecoveryOptions options = toyRecovery(1);
     options.batchTokens = 200'000;
     options.maxLength = 200'000;
-    trainLora(toyWithRoom, toySamples(40), toyRecovery(1)); // threads start before there is a limit
+    train(toyWithRoom, toySamples(40), toyRecovery(1)); // threads start before there is a limit
     rlimit previous = {};
     getrlimit(RLIMIT_AS, &previous);
     rlimit limited = previous;
     limited.rlim_cur = addressSpace() + (64u << 20);
 
     setrlimit(RLIMIT_AS, &limited);
-    const ErrorInfo error = thrownBy([&] { trainLora(toyWithRoom, {sample}, options); });
+    const ErrorInfo error = thrownBy([&] { train(toyWithRoom, {sample}, options); });
     setrlimit(RLIMIT_AS, &previous);
 
     QCOMPARE(error.kind, ErrorKind::OutOfMemory);
@@ -570,7 +840,7 @@ void TestTraining::longAndUnscoredSamplesAreDropped()
     RecoveryOptions options = toyRecovery(2);
     options.maxLength = 20;
 
-    const TrainingResult result = trainLora(toy(), samples, options);
+    const TrainingResult result = train(toy(), samples, options);
 
     QCOMPARE(result.droppedSamples, std::int64_t(2));
     QCOMPARE(result.tokens, 2 * static_cast<std::int64_t>(samples[2].ids.size()));
@@ -578,11 +848,11 @@ void TestTraining::longAndUnscoredSamplesAreDropped()
 
 void TestTraining::nothingToTrainOnIsRefused()
 {
-    QCOMPARE(thrownBy([&] { trainLora(toy(), {}, toyRecovery(1)); }).kind, ErrorKind::InvalidArgument);
+    QCOMPARE(thrownBy([&] { train(toy(), {}, toyRecovery(1)); }).kind, ErrorKind::InvalidArgument);
     RecoveryOptions options = toyRecovery(1);
     options.maxLength = 3;
 
-    const ErrorInfo error = thrownBy([&] { trainLora(toy(), toySamples(2), options); });
+    const ErrorInfo error = thrownBy([&] { train(toy(), toySamples(2), options); });
 
     QCOMPARE(error.kind, ErrorKind::InvalidArgument);
     QVERIFY2(says(error, "3 tokens"), error.message.c_str());
@@ -598,7 +868,14 @@ void TestTraining::impossibleOptionsAreRefused_data()
         QTest::newRow(name) << options << QByteArray(named);
     };
     constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-    row("kind", "full", [](RecoveryOptions &o) { o.kind = "full"; });
+    row("kind", "half", [](RecoveryOptions &o) { o.kind = "half"; });
+    row("no parent", "parent", [](RecoveryOptions &o) { o.kind = "distill"; });
+    row("muon on branches", "Muon", [](RecoveryOptions &o) { o.optimizer = "muon"; });
+    row("optimiser", "sgd", [](RecoveryOptions &o) { o.optimizer = "sgd"; });
+    row("temperature", "temperature", [](RecoveryOptions &o) { o.temperature = 0; });
+    row("rank pattern", "layers.9", [](RecoveryOptions &o) { o.rankPattern["layers.9.q_proj"] = 3; });
+    row("held out", "held-out", [](RecoveryOptions &o) { o.heldOut = 1; });
+    row("too few to hold out", "none to hold out", [](RecoveryOptions &o) { o.heldOut = 0.1; });
     row("rank", "rank", [](RecoveryOptions &o) { o.rank = 0; });
     row("alpha", "alpha", [](RecoveryOptions &o) { o.alpha = kNan; });
     row("dropout", "dropout", [](RecoveryOptions &o) { o.dropout = 1; });
@@ -623,7 +900,7 @@ void TestTraining::impossibleOptionsAreRefused()
     QFETCH(RecoveryOptions, options);
     QFETCH(QByteArray, named);
 
-    const ErrorInfo error = thrownBy([&] { trainLora(toy(), toySamples(2), options); });
+    const ErrorInfo error = thrownBy([&] { train(toy(), toySamples(2), options); });
 
     QCOMPARE(error.kind, ErrorKind::InvalidArgument);
     QVERIFY2(says(error, named.toStdString()), error.message.c_str());
@@ -648,7 +925,7 @@ void TestTraining::impossibleSamplesAreRefused()
     sample.ids = {1, id, 2};
     sample.lossMask.assign(static_cast<std::size_t>(masks), 1);
 
-    const ErrorInfo error = thrownBy([&] { trainLora(toy(), {sample}, toyRecovery(1)); });
+    const ErrorInfo error = thrownBy([&] { train(toy(), {sample}, toyRecovery(1)); });
 
     QCOMPARE(error.kind, ErrorKind::InvalidArgument);
     QVERIFY2(says(error, named.toStdString()), error.message.c_str());

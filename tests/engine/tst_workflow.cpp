@@ -93,6 +93,13 @@ std::string errorOf(const std::function<void()> &work, ErrorKind *kind = nullptr
     return {};
 }
 
+RecoveryOptions maxLength(int tokens)
+{
+    RecoveryOptions options;
+    options.maxLength = tokens;
+    return options;
+}
+
 bool same(const TaskReport &a, const TaskReport &b)
 {
     if (a.n != b.n || a.accuracy != b.accuracy || a.accuracyNorm != b.accuracyNorm || a.capHitShare != b.capHitShare
@@ -434,7 +441,8 @@ void TestWorkflow::assistantTurnsAreScoredWithTheirEndMark()
               "{\"role\":\"user\",\"content\":\"Q2\"},{\"role\":\"assistant\",\"content\":\"A2\"}]}\n"
               "{\"messages\":[{\"role\":\"user\",\"content\":\"Q\"},{\"role\":\"assistant\",\"content\":\" \"}]}\n");
 
-    const auto data = workflow::makeTrainingData(path.string(), *model.tokenizer, model.chatTemplate.get(), 512);
+    const auto data
+        = workflow::makeTrainingData(path.string(), *model.tokenizer, model.chatTemplate.get(), maxLength(512));
 
     QCOMPARE(data.samples.size(), std::size_t(1));
     QCOMPARE(data.skipped, std::int64_t(1));
@@ -451,8 +459,10 @@ void TestWorkflow::longSamplesAreDroppedNotCut()
 {
     const auto model = open();
 
-    const auto all = workflow::makeTrainingData(m_chat.string(), *model.tokenizer, model.chatTemplate.get(), 512);
-    const auto none = workflow::makeTrainingData(m_chat.string(), *model.tokenizer, model.chatTemplate.get(), 20);
+    const auto all
+        = workflow::makeTrainingData(m_chat.string(), *model.tokenizer, model.chatTemplate.get(), maxLength(512));
+    const auto none
+        = workflow::makeTrainingData(m_chat.string(), *model.tokenizer, model.chatTemplate.get(), maxLength(20));
 
     QCOMPARE(all.samples.size(), std::size_t(12));
     QCOMPARE(all.dropped, std::int64_t(0));
@@ -469,7 +479,7 @@ void TestWorkflow::proseIsCutIntoPieces()
 {
     const auto model = open();
 
-    const auto data = workflow::makeTrainingData(m_text.string(), *model.tokenizer, nullptr, 100);
+    const auto data = workflow::makeTrainingData(m_text.string(), *model.tokenizer, nullptr, maxLength(100));
 
     QCOMPARE(data.dropped, std::int64_t(0));
     QVERIFY(data.samples.size() > 20);

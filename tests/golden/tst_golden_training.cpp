@@ -288,7 +288,7 @@ void TestGoldenTraining::trainingFollowsPeft()
     const Adapter adapter = loadAdapter(golden("peft") / start.toStdString(), base);
 
     const AdapterValues gradients = adapterGradients(base, adapter, run.samples);
-    const TrainingResult result = trainLora(base, run.samples, run.options, {}, nullptr, &adapter);
+    const TrainingResult result = train(base, run.samples, run.options, {}, {.start = &adapter});
 
     const json &losses = run.record.at("loss");
     const json &norms = run.record.at("grad_norm_before_clipping");

@@ -2,9 +2,13 @@
 
 #include "backend/engine/training/batch_gradient.h"
 #include "backend/engine/training/lora.h"
+#include "backend/engine/training/trained_model.h"
 #include "backend/engine/transforms/named_tensors.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/linalg_svd.h>
+#include <ATen/ops/linalg_svdvals.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
@@ -36,12 +40,12 @@ LoraBranches copyOf(const LoraBranches &branches)
     return copies;
 }
 
-SampleRefs refsOf(const std::vector<TrainingSample> &samples, std::int64_t &scored)
+SampleRefs refsOf(const std::vector<TrainingSample> &samples, double &scored)
 {
     SampleRefs refs;
     for (const TrainingSample &sample : samples) {
         refs.push_back(&sample);
-        scored += scoredTokens(sample);
+        scored += scoredWeight(sample);
     }
     return refs;
 }
@@ -93,11 +97,11 @@ AdapterValues adapterGradients(const Model &base, const Adapter &adapter, const 
 {
     const LoraBranches branches = copyOf(adapter.impl().branches);
     visitTensors(branches, [](const std::string &, Tensor &tensor) { tensor.requires_grad_(true); });
-    std::int64_t scored = 0;
+    double scored = 0;
     const SampleRefs refs = refsOf(samples, scored);
     const bool previous = c10::GradMode::is_enabled();
     c10::GradMode::set_enabled(true);
-    accumulateGradients(*attachBranches(base.impl(), branches), refs, scored, false);
+    accumulateGradients(*attachBranches(base.impl(), branches), refs, scored);
     c10::GradMode::set_enabled(previous);
     AdapterValues gradients;
     visitTensors(branches,
@@ -107,13 +111,86 @@ AdapterValues adapterGradients(const Model &base, const Adapter &adapter, const 
 
 double adapterLoss(const Model &base, const Adapter &adapter, const std::vector<TrainingSample> &samples)
 {
-    std::int64_t scored = 0;
+    double scored = 0;
     const SampleRefs refs = refsOf(samples, scored);
     const bool previous = c10::GradMode::is_enabled();
     c10::GradMode::set_enabled(false);
-    const double loss = accumulateGradients(withAdapter(base, adapter).impl(), refs, scored, false);
+    const double loss = accumulateGradients(withAdapter(base, adapter).impl(), refs, scored);
     c10::GradMode::set_enabled(previous);
-    return loss / static_cast<double>(scored);
+    return loss / scored;
+}
+
+namespace {
+
+LossTerms termsOf(const LossProbe &probe)
+{
+    LossTerms terms;
+    terms.recompute = probe.recompute;
+    if (probe.parent) {
+        terms.parent = &probe.parent->impl();
+        terms.distillWeight = probe.distillWeight;
+        terms.temperature = probe.temperature;
+    }
+    return terms;
+}
+
+Tensor orthogonalOf(const std::vector<float> &matrix, std::int64_t rows, std::int64_t columns, Tensor &input)
+{
+    input = at::zeros({rows, columns});
+    std::memcpy(input.mutable_data_ptr<float>(), matrix.data(), matrix.size() * sizeof(float));
+    return orthogonalized(input);
+}
+
+} // namespace
+
+double weightLoss(const Model &model, const std::vector<TrainingSample> &samples, const LossProbe &probe)
+{
+    double scored = 0;
+    const SampleRefs refs = refsOf(samples, scored);
+    const bool previous = c10::GradMode::is_enabled();
+    c10::GradMode::set_enabled(false);
+    const double loss = accumulateGradients(model.impl(), refs, scored, termsOf(probe)) / scored;
+    c10::GradMode::set_enabled(previous);
+    return loss;
+}
+
+AdapterValues weightGradients(const Model &model, const std::vector<TrainingSample> &samples, const LossProbe &probe)
+{
+    double scored = 0;
+    const SampleRefs refs = refsOf(samples, scored);
+    const TrainedModel trained = trainedWeights(model.impl(), {});
+    const bool previous = c10::GradMode::is_enabled();
+    c10::GradMode::set_enabled(true);
+    accumulateGradients(*trained.model, refs, scored, termsOf(probe));
+    c10::GradMode::set_enabled(previous);
+    AdapterValues gradients;
+    for (const TrainedTensor &tensor : trained.tensors)
+        gradients[tensor.name] = toVector(tensor.value.grad());
+    return gradients;
+}
+
+Model withChangedWeight(const Model &model, const std::string &name, std::size_t index, float change)
+{
+    const TrainedModel copy = trainedWeights(model.impl(), {});
+    for (const TrainedTensor &tensor : copy.tensors) {
+        if (tensor.name == name)
+            tensor.value.detach().mutable_data_ptr<float>()[index] += change;
+    }
+    return copy.weights();
+}
+
+std::vector<float> orthogonalSingularValues(const std::vector<float> &matrix, std::int64_t rows, std::int64_t columns)
+{
+    Tensor input;
+    return toVector(at::linalg_svdvals(orthogonalOf(matrix, rows, columns, input)));
+}
+
+double differenceToPolarFactor(const std::vector<float> &matrix, std::int64_t rows, std::int64_t columns)
+{
+    Tensor input;
+    const Tensor result = orthogonalOf(matrix, rows, columns, input);
+    const auto [u, s, v] = at::linalg_svd(input, false);
+    return (result - at::matmul(u, v)).abs().max().item<double>();
 }
 
 std::vector<std::string> sharedTensors(const Model &a, const Model &b)
