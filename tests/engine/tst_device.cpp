@@ -260,7 +260,7 @@ void TestDevice::bf16Runs()
         worst = std::max<double>(worst, std::abs(half[i] - whole[i]));
     QVERIFY2(worst < 0.2, std::to_string(worst).c_str()); // logits of about ±2 in 8 bits, through four blocks
     QCOMPARE(analyze(model, calibration()).maps.size(), std::size_t(7));
-    QVERIFY(!trainLora(model, trainingSamples(), recovery()).points.empty());
+    QVERIFY(!train(model, trainingSamples(), recovery()).points.empty());
 }
 
 void TestDevice::scoresAgree()
@@ -351,13 +351,13 @@ void TestDevice::savedWeightsAgree()
 
 void TestDevice::trainingAgrees()
 {
-    const TrainingResult device = trainLora(onDevice(), trainingSamples(), recovery());
-    const TrainingResult cpu = trainLora(onCpu(), trainingSamples(), recovery());
+    const TrainingResult device = train(onDevice(), trainingSamples(), recovery());
+    const TrainingResult cpu = train(onCpu(), trainingSamples(), recovery());
     QCOMPARE(device.points.size(), cpu.points.size());
     for (std::size_t i = 0; i < cpu.points.size(); ++i)
         QVERIFY2(isClose(device.points[i].loss, cpu.points[i].loss),
                  qPrintable(QString::number(device.points[i].loss) + " " + QString::number(cpu.points[i].loss)));
-    const TrainingResult more = trainLora(onDevice(), trainingSamples(), recovery(), {}, nullptr, device.adapter.get());
+    const TrainingResult more = train(onDevice(), trainingSamples(), recovery(), {}, {.start = device.adapter.get()});
     QCOMPARE(more.points.size(), device.points.size());
 }
 
@@ -365,7 +365,7 @@ void TestDevice::trainingWithDropoutRuns()
 {
     RecoveryOptions options = recovery();
     options.dropout = 0.25;
-    const TrainingResult result = trainLora(onDevice(), trainingSamples(), options);
+    const TrainingResult result = train(onDevice(), trainingSamples(), options);
     for (const TrainingPoint &point : result.points)
         QVERIFY(std::isfinite(point.loss));
 }
@@ -373,7 +373,7 @@ void TestDevice::trainingWithDropoutRuns()
 void TestDevice::adaptersAgree()
 {
     const Model cpu = onCpu();
-    const Adapter trained = *trainLora(cpu, trainingSamples(), recovery()).adapter;
+    const Adapter trained = *train(cpu, trainingSamples(), recovery()).adapter;
     saveAdapter(trained, folder("adapter"), "base");
     const std::vector<float> expected = forwardSequence(withAdapter(cpu, trained), someIds(20), false).logits;
 
@@ -385,7 +385,7 @@ void TestDevice::adaptersAgree()
                      analyze(withAdapter(cpu, trained), calibration())));
     QCOMPARE(prune(withAdapter(device, loaded), kSomeUnits).device(), m_device);
 
-    saveAdapter(*trainLora(device, trainingSamples(), recovery()).adapter, folder("trained"), "base");
+    saveAdapter(*train(device, trainingSamples(), recovery()).adapter, folder("trained"), "base");
     const Adapter back = loadAdapter(folder("trained"), cpu);
     QVERIFY(areClose(forwardSequence(withAdapter(cpu, back), someIds(20), false).logits, expected));
 }
