@@ -1,10 +1,13 @@
 #include "app/cli/shell.h"
 #include "app/cli/verbs.h"
 
+#include "backend/core/json_text.h"
+#include "backend/io/atomic_file.h"
 #include "backend/tasks/mini/data_set.h"
 
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
 #include <memory>
 
 namespace secateur::cli {
@@ -15,16 +18,6 @@ struct MiniDataArguments {
     std::string out;
     mini::DataOptions options;
 };
-
-Json lengthsJson(const mini::LengthSummary &lengths)
-{
-    return {{"documents", lengths.documents},
-            {"tokens", lengths.tokens},
-            {"mean", lengths.mean},
-            {"p5", lengths.p5},
-            {"p95", lengths.p95},
-            {"longest", lengths.longest}};
-}
 
 std::string lengthsText(const mini::LengthSummary &lengths)
 {
@@ -37,7 +30,6 @@ void makeMiniDataSet(Shell &shell, const MiniDataArguments &arguments)
     mini::DataOptions options = arguments.options;
     options.seed = shell.options.seed;
     const mini::DataReport report = mini::makeDataSet(arguments.out, options, shell.context());
-    Json json = {{"folder", arguments.out}, {"seed", options.seed}, {"items", report.items}};
     std::string text;
     for (const auto &[file, kinds] : report.files) {
         std::int64_t documents = 0, tokens = 0;
@@ -45,20 +37,19 @@ void makeMiniDataSet(Shell &shell, const MiniDataArguments &arguments)
         for (const auto &[kind, summary] : kinds) {
             documents += summary.document.documents;
             tokens += summary.document.tokens;
-            Json entry = {{"document", lengthsJson(summary.document)}};
             lines += "  " + kind + ": " + grouped(summary.document.documents) + " documents, tokens "
                 + lengthsText(summary.document) + "\n";
-            if (summary.trace.documents > 0) {
-                entry["trace"] = lengthsJson(summary.trace);
+            if (summary.trace.documents > 0)
                 lines += "    trace: " + lengthsText(summary.trace) + "\n";
-            }
-            json["files"][file][kind] = std::move(entry);
         }
         text += file + ": " + grouped(documents) + " documents, " + grouped(tokens) + " tokens\n" + lines;
     }
     text += "items:";
     for (const auto &[task, count] : report.items)
         text += " " + task + " " + std::to_string(count);
+    const auto summary = std::filesystem::path(arguments.out) / "summary.json";
+    Json json = parseOrderedJson(readTextFile(summary), summary.string());
+    json["folder"] = arguments.out;
     shell.result(json, text + "\n");
 }
 

@@ -179,7 +179,7 @@ Document copyDocument(SeededRandom &random)
         for (std::size_t i = 0; i < values.size(); ++i)
             lines.push_back(std::string(1, static_cast<char>('a' + i)) + "=" + values[i]);
         const auto asked = random.below(values.size());
-        text.ask(joinedBy(lines, "\n") + "\nWhat is " + static_cast<char>('a' + asked) + "?\n");
+        text.ask(joinedBy(lines, "\n") + "\nLook up " + static_cast<char>('a' + asked) + ":\n");
         text.say(lines[asked]);
         break;
     }
