@@ -185,9 +185,8 @@ SampleResult scoredSample(const TaskItem &item, const ScoringInput &input, const
     }
     const auto gold = static_cast<std::size_t>(item.gold);
     // With a context for each choice the continuations are alike: only the whole text tells them apart.
-    const auto shown = [&](std::size_t i) {
-        return item.contexts.empty() ? item.choices[i] : item.contexts[i] + item.choices[i];
-    };
+    const auto shown
+        = [&](std::size_t i) { return item.contexts.empty() ? item.choices[i] : item.contexts[i] + item.choices[i]; };
     if (gold < item.choices.size())
         sample.target = shown(gold);
     sample.extracted = item.choices.empty() ? std::string() : shown(best);

@@ -121,6 +121,8 @@ std::map<std::string, KindSummary> writeMixture(const std::filesystem::path &pat
     for (std::int64_t tokens = 0; tokens < wanted;) {
         const Document document = drawDocument(random, file.mixture);
         const std::size_t length = tokenizer.encode(documentText(document)).size();
+        if (length > static_cast<std::size_t>(kLongestDocument))
+            continue;
         KindCounter &counter = counters[document.kind];
         counter.document.add(length);
         if (!document.trace.empty())

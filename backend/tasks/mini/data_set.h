@@ -13,7 +13,8 @@ namespace secateur::mini {
 inline constexpr std::uint64_t kDefaultSeed = 0;
 inline constexpr std::size_t kVocabularySize = 1024;
 inline constexpr int kItems = 100; ///< test items of a task, fewer where not so many exist
-inline constexpr int kLongestDocument = 224; ///< tokens; what the pair's training rows are made for
+inline constexpr int kLongestDocument
+    = 224; ///< tokens; the few longer ones are left out, so that a training row holds any
 
 struct DataOptions {
     std::uint64_t seed = kDefaultSeed;

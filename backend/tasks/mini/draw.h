@@ -18,7 +18,8 @@ using Words = std::span<const std::string_view>;
 /// low … high, each equally likely
 inline int between(SeededRandom &random, int low, int high)
 {
-    return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1)));
+    const int count = high - low + 1;
+    return low + static_cast<int>(random.below(static_cast<std::uint64_t>(count)));
 }
 
 inline bool chance(SeededRandom &random, int percent)
