@@ -45,6 +45,7 @@ int runProgram(int argc, char **argv, cli::Shell &shell)
     cli::addPruneVerbs(program, shell);
     cli::addTrainVerbs(program, shell);
     cli::addSessionVerbs(program, shell);
+    cli::addMiniVerb(program, shell);
     try {
         program.parse(argc, argv);
     } catch (const CLI::ParseError &error) {

@@ -14,6 +14,7 @@ void addTextVerbs(CLI::App &program, Shell &shell); ///< tokenize, template
 void addForwardVerbs(CLI::App &program, Shell &shell); ///< logits, loglikelihood, perplexity, generate
 void addPruneVerbs(CLI::App &program, Shell &shell); ///< methods, analyze, plan, prune
 void addTrainVerbs(CLI::App &program, Shell &shell); ///< recover, evaluate, compare
+void addMiniVerb(CLI::App &program, Shell &shell); ///< make-mini
 void addSessionVerbs(CLI::App &program, Shell &shell); ///< export, run
 
 } // namespace secateur::cli

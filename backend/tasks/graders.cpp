@@ -1,6 +1,8 @@
 #include "backend/tasks/task.h"
 
 #include "backend/core/error.h"
+#include "backend/tasks/small_function.h"
+#include "backend/tasks/word_rules.h"
 
 #include <algorithm>
 #include <optional>
@@ -181,6 +183,26 @@ Grade gradeNumber(const TaskItem &item, std::string extracted)
     return grade;
 }
 
+/// The function in \a answerText against the gold one, value by value.
+Grade gradeFunction(const TaskSpec &task, const TaskItem &item, const std::string &answerText)
+{
+    const auto gold = SmallFunction::parse(item.goldAnswer);
+    if (!gold)
+        throw Error(ErrorKind::BadFormat,
+                    "The task \"" + task.id + "\" has the answer \"" + item.goldAnswer
+                        + "\", which is no function that can be checked.");
+    Grade grade;
+    const auto answer = SmallFunction::parse(answerText);
+    if (!answer)
+        return grade;
+    grade.extracted = graderTrimmed(std::string_view(answerText).substr(answerText.find("def ")));
+    grade.correct = std::all_of(task.inputs.begin(), task.inputs.end(), [&](std::int64_t x) {
+        const auto expected = (*gold)(x);
+        return expected && (*answer)(x) == expected;
+    });
+    return grade;
+}
+
 } // namespace
 
 Grade gradeAnswer(const TaskSpec &task, const TaskItem &item, const std::string &answerText)
@@ -191,6 +213,16 @@ Grade gradeAnswer(const TaskSpec &task, const TaskItem &item, const std::string 
         grade.correct = !grade.extracted.empty() && grade.extracted == graderTrimmed(item.goldAnswer);
         return grade;
     }
+    if (task.grader == "exact") {
+        Grade grade;
+        grade.extracted = graderTrimmed(answerText);
+        grade.correct = !grade.extracted.empty() && grade.extracted == graderTrimmed(item.goldAnswer);
+        return grade;
+    }
+    if (task.grader == "word-rules")
+        return {checkWordRules(item.goldAnswer, answerText), graderTrimmed(answerText)};
+    if (task.grader == "function")
+        return gradeFunction(task, item, answerText);
     const std::string plain = plainNumbers(answerText);
     if (task.grader == "number")
         return gradeNumber(item, graderLastNumber(plain));

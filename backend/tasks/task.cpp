@@ -119,7 +119,7 @@ void checkTaskWord(const JsonNode &node, std::initializer_list<const char *> kno
 /// A task's definition as JSON, with the name of its file for messages.
 struct TaskDefinition {
     explicit TaskDefinition(const TaskSpec &task)
-        : file("resources/tasks/" + task.id + ".json"), document(parseJsonText(task.definition, file))
+        : file(task.id + ".json"), document(parseJsonText(task.definition, file))
     { }
     JsonNode root() const { return {document, file}; }
 
@@ -156,14 +156,22 @@ TaskSpec readTaskSpec(const std::filesystem::path &path)
     root.at("gold").at("field").string();
     if (task.kind == "generation") {
         checkTaskTemplate(root.at("prompt"));
-        checkTaskWord(root.at("grader"), {"gsm8k", "number", "boxed"});
+        checkTaskWord(root.at("grader"), {"gsm8k", "number", "boxed", "exact", "word-rules", "function"});
         task.grader = root.at("grader").string();
+        if (task.grader == "function") {
+            for (const auto &input : root.at("inputs").items())
+                task.inputs.push_back(input.integer());
+            if (task.inputs.empty())
+                root.at("inputs").fail("names no value to try");
+        }
         root.read("stop", task.stopStrings);
         if (const auto cap = root.find("max_new_tokens"))
             task.maxNewTokens = static_cast<int>(cap->integer(1, 1 << 20));
         return task;
     }
-    checkTaskTemplate(root.at("context"));
+    const auto context = root.at("context");
+    for (const auto &pattern : context.isArray() ? context.items() : std::vector<JsonNode>{context})
+        checkTaskTemplate(pattern);
     if (const auto choices = root.at("choices"); choices.isObject()) {
         choices.at("each").string();
         checkTaskTemplate(choices.at("template"));
@@ -181,7 +189,9 @@ std::filesystem::path taskRowsFolder(const TaskSpec &task, const JsonNode &root,
 {
     bool bundled = false;
     root.read("bundled", bundled);
-    return bundled ? resourceDirectory() / "items" : dataFolder / task.folder;
+    if (!bundled)
+        return dataFolder / task.folder;
+    return resourceDirectory() / (task.folder.empty() ? "items" : task.folder);
 }
 
 std::filesystem::path taskFirstExisting(const std::filesystem::path &folder, const std::vector<std::string> &names)
@@ -345,6 +355,21 @@ void fillTaskChoices(const JsonNode &definition, const JsonNode &row, TaskItem &
         item.choiceCharacters.push_back(taskCodePoints(choice) - (choice.starts_with(' ') ? 1 : 0));
 }
 
+/// One context, or one per choice.
+void fillTaskContext(const JsonNode &definition, const JsonNode &row, TaskItem &item)
+{
+    if (definition.isArray()) {
+        for (const auto &pattern : definition.items())
+            item.contexts.push_back(fillTaskTemplate(pattern.string(), row));
+        if (item.contexts.size() != item.choices.size())
+            definition.fail("has " + std::to_string(item.contexts.size()) + " entries for "
+                            + std::to_string(item.choices.size()) + " choices");
+        item.context = item.contexts.front();
+    } else {
+        item.context = fillTaskTemplate(definition.string(), row);
+    }
+}
+
 /// Length of the blank at the end of \a text, 0 when there is none. The blanks are those of Python's str.rstrip().
 std::size_t taskTrailingBlank(std::string_view text)
 {
@@ -369,13 +394,13 @@ std::vector<TaskSpec> taskCatalogue()
     const auto folder = resourceDirectory() / "tasks";
     std::vector<std::filesystem::path> files;
     std::error_code error;
-    for (const auto &entry : std::filesystem::directory_iterator(folder, error))
+    for (const auto &entry : std::filesystem::recursive_directory_iterator(folder, error))
         if (entry.path().extension() == ".json")
             files.push_back(entry.path());
     if (files.empty())
         throw Error(ErrorKind::NotFound, "The folder " + folder.string() + " holds no task.",
                     "Set SECATEUR_RESOURCES to the program's resources folder.");
-    std::sort(files.begin(), files.end());
+    std::sort(files.begin(), files.end(), [](const auto &a, const auto &b) { return a.stem() < b.stem(); });
     std::vector<TaskSpec> tasks;
     for (const auto &file : files)
         tasks.push_back(readTaskSpec(file));
@@ -427,8 +452,8 @@ std::vector<TaskItem> loadTaskItems(const TaskSpec &task, const std::filesystem:
             item.context = fillTaskTemplate(root.at("prompt").string(), row);
             item.goldAnswer = gold.answer(row);
         } else {
-            item.context = fillTaskTemplate(root.at("context").string(), row);
             fillTaskChoices(root.at("choices"), row, item);
+            fillTaskContext(root.at("context"), row, item);
             item.gold = gold.choice(row, i, item.choices.size());
         }
         items.push_back(std::move(item));

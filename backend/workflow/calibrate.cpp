@@ -1,9 +1,9 @@
 #include "backend/workflow/calibrate.h"
 
 #include "backend/core/resource_path.h"
+#include "backend/core/seeded_random.h"
 #include "backend/engine/analysis.h"
 #include "backend/io/corpus.h"
-#include "backend/workflow/seeded_random.h"
 
 #include <algorithm>
 #include <optional>

@@ -111,9 +111,9 @@ std::int32_t emptyContextToken(const ModelConfig &config)
 ScoringInput scoringInput(const Tokenizer &tokenizer, const ModelConfig &config, const TaskItem &item)
 {
     ScoringInput input;
-    for (const std::string &choice : item.choices) {
-        std::string contextText = item.context;
-        std::string continuationText = choice;
+    for (std::size_t i = 0; i < item.choices.size(); ++i) {
+        std::string contextText = item.contextOf(i);
+        std::string continuationText = item.choices[i];
         moveTrailingBlanks(contextText, continuationText);
         TokenIds context = tokenizer.encode(contextText);
         TokenIds continuation;
@@ -184,9 +184,12 @@ SampleResult scoredSample(const TaskItem &item, const ScoringInput &input, const
         }
     }
     const auto gold = static_cast<std::size_t>(item.gold);
+    // With a context for each choice the continuations are alike: only the whole text tells them apart.
+    const auto shown
+        = [&](std::size_t i) { return item.contexts.empty() ? item.choices[i] : item.contexts[i] + item.choices[i]; };
     if (gold < item.choices.size())
-        sample.target = item.choices[gold];
-    sample.extracted = item.choices.empty() ? std::string() : item.choices[best];
+        sample.target = shown(gold);
+    sample.extracted = item.choices.empty() ? std::string() : shown(best);
     sample.correct = best == gold;
     sample.correctNorm = bestNorm == gold;
     return sample;

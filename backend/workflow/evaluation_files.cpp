@@ -40,7 +40,7 @@ OrderedJson docOf(const TaskItem &item)
         doc["question"] = item.context;
         doc["answer"] = item.goldAnswer;
     } else {
-        doc["context"] = item.context;
+        doc["context"] = item.contexts.empty() ? OrderedJson(item.context) : OrderedJson(item.contexts);
         doc["choices"] = item.choices;
         doc["gold"] = item.gold;
     }
@@ -285,7 +285,7 @@ void SampleLog::appendScored(const TaskItem &item, const SampleResult &sample,
     OrderedJson row = rowHead(item, sample);
     OrderedJson responses = OrderedJson::array(), filtered = OrderedJson::array();
     for (std::size_t i = 0; i < scores.size(); ++i) {
-        row["arguments"]["gen_args_" + std::to_string(i)] = {{"arg_0", item.context}, {"arg_1", item.choices[i]}};
+        row["arguments"]["gen_args_" + std::to_string(i)] = {{"arg_0", item.contextOf(i)}, {"arg_1", item.choices[i]}};
         const OrderedJson answer = OrderedJson::array({scores[i].logprob, scores[i].isGreedy});
         responses.push_back(OrderedJson::array({answer}));
         filtered.push_back(answer);

@@ -79,6 +79,8 @@ private Q_SLOTS:
     void generateStreamsTheSameText();
     void generateStopsAndShrinks();
     void perplexityCountsChunks();
+    void miniDataComeFromTheSeed();
+    void miniTasksAreScored();
     void methodsAreListed();
     void pipelineFromMapsToComparison();
     void recipeRunsAndItsSessionExports();
@@ -135,8 +137,9 @@ void TestCli::versionAndHelp()
     QCOMPARE(version.exitCode, 0);
     QCOMPARE(version.output, QByteArray("secateur-cli ") + versionString() + "\n");
     QCOMPARE(help.exitCode, 0);
-    for (const char *verb : {"inspect", "tokenize", "template", "logits", "loglikelihood", "generate", "perplexity",
-                             "methods", "analyze", "plan", "prune", "recover", "evaluate", "compare", "export", "run"})
+    for (const char *verb :
+         {"inspect", "tokenize", "template", "logits", "loglikelihood", "generate", "perplexity", "methods", "analyze",
+          "plan", "prune", "recover", "evaluate", "compare", "export", "run", "make-mini"})
         QVERIFY2(help.output.contains(verb), verb);
 }
 
@@ -287,6 +290,39 @@ void TestCli::generateStopsAndShrinks()
     QVERIFY2(small.error.contains("The batch was reduced from 2 to 1 sequence: "), small.error.constData());
     QCOMPARE(small.json()["results"].toArray().size(), 2);
     QCOMPARE(small.json()["batch"].toInt(), 1);
+}
+
+void TestCli::miniDataComeFromTheSeed()
+{
+    const QStringList sizes{"--base-tokens", "3000", "--chat-tokens", "3000"};
+    RUN_OK(made, (QStringList{"make-mini", "data", "--out", path("mini"), "--seed", "5"} + sizes));
+    RUN_OK(ids, (QStringList{"tokenize", path("mini/think"), "<think>47+38"}));
+    write(file("turn.json"), R"([{"role": "user", "content": "Compute 47+38."}])");
+    RUN_OK(rendered, (QStringList{"template", path("mini/instruct"), "--messages", path("turn.json")}));
+
+    QCOMPARE(made.json()["seed"].toInt(), 5);
+    QCOMPARE(made.json()["items"].toObject().size(), qsizetype(16));
+    QVERIFY(QJsonValue(made.json())["files"]["base.jsonl"]["chain"]["trace"]["mean"].toDouble() > 10);
+    QCOMPARE(ids.json()["ids"].toArray().size(), qsizetype(6)); // digits one by one
+    QCOMPARE(rendered.json()["text"].toString(),
+             QStringLiteral("<|im_start|>user\nCompute 47+38.<|im_end|>\n<|im_start|>assistant\n"));
+}
+
+void TestCli::miniTasksAreScored()
+{
+    RUN_OK(evaluated,
+           (QStringList{"evaluate", path("tiny model"), "--tasks", "mini-wino,mini-arc-challenge", "--limit", "2",
+                        "--out", path("mini evaluation")}));
+
+    QFile rows(QString::fromStdString(file("mini evaluation/tiny model/samples_mini-wino.jsonl").string()));
+    QVERIFY(rows.open(QIODevice::ReadOnly));
+    const auto row = QJsonDocument::fromJson(rows.readLine()).object();
+    const auto arguments = row["arguments"].toObject();
+    // Partial scoring: two contexts, one continuation.
+    QVERIFY(arguments["gen_args_0"]["arg_0"] != arguments["gen_args_1"]["arg_0"]);
+    QCOMPARE(arguments["gen_args_0"]["arg_1"], arguments["gen_args_1"]["arg_1"]);
+    const auto responses = row["resps"].toArray();
+    QVERIFY(responses[0] != responses[1]);
 }
 
 void TestCli::perplexityCountsChunks()

@@ -1,3 +1,4 @@
+#include "backend/core/seeded_random.h"
 #include "backend/engine/forward.h"
 #include "backend/io/atomic_file.h"
 #include "backend/io/session_file.h"
@@ -11,7 +12,6 @@
 #include "backend/workflow/prune.h"
 #include "backend/workflow/recipe.h"
 #include "backend/workflow/recover.h"
-#include "backend/workflow/seeded_random.h"
 #include "tests/support/tiny_model.h"
 
 #include <QTemporaryDir>
@@ -179,12 +179,12 @@ void TestWorkflow::initTestCase()
 
 void TestWorkflow::seededRandomMatchesThePublishedSequence()
 {
-    workflow::SeededRandom random(1234567); // reference output of SplitMix64
+    SeededRandom random(1234567); // reference output of SplitMix64
     QCOMPARE(random.next(), std::uint64_t(6457827717110365317u));
     QCOMPARE(random.next(), std::uint64_t(3203168211198807973u));
     QCOMPARE(random.next(), std::uint64_t(9817491932198370423u));
 
-    workflow::SeededRandom dice(5);
+    SeededRandom dice(5);
     std::vector<int> counts(6);
     for (int i = 0; i < 6000; ++i)
         ++counts[dice.below(6)];

@@ -1,3 +1,4 @@
+#include "backend/tasks/small_function.h"
 #include "backend/tasks/task.h"
 #include "tests/support/error_of.h"
 
@@ -16,6 +17,16 @@ private Q_SLOTS:
     void boxedIsComparedAsText();
     void lastNumberCounts_data();
     void lastNumberCounts();
+    void exactComparesTheWholeText_data();
+    void exactComparesTheWholeText();
+    void wordRulesAreChecked_data();
+    void wordRulesAreChecked();
+    void unknownWordRuleIsRefused();
+    void functionsAreComparedByTheirValues_data();
+    void functionsAreComparedByTheirValues();
+    void functionsThatAreNotUnderstoodFail_data();
+    void functionsThatAreNotUnderstoodFail();
+    void divisionRoundsDownAsInPython();
     void unknownGraderIsRefused();
 
 private:
@@ -24,6 +35,7 @@ private:
         TaskSpec task;
         task.id = "test";
         task.grader = grader;
+        task.inputs = {-3, 1, 9};
         TaskItem item;
         item.goldAnswer = gold.toStdString();
         return gradeAnswer(task, item, answer.toStdString());
@@ -148,6 +160,124 @@ void TestGraders::lastNumberCounts()
     QFETCH(QString, answer);
     QFETCH(bool, correct);
     QCOMPARE(grade("number", answer, QStringLiteral("18")).correct, correct);
+}
+
+void TestGraders::exactComparesTheWholeText_data()
+{
+    QTest::addColumn<QString>("answer");
+    QTest::addColumn<bool>("correct");
+    QTest::newRow("same") << QStringLiteral("rope") << true;
+    QTest::newRow("blanks around") << QStringLiteral(" rope\n") << true;
+    QTest::newRow("more words") << QStringLiteral("rope and salt") << false;
+    QTest::newRow("another case") << QStringLiteral("Rope") << false;
+    QTest::newRow("nothing") << QString() << false;
+}
+
+void TestGraders::exactComparesTheWholeText()
+{
+    QFETCH(QString, answer);
+    QFETCH(bool, correct);
+    QCOMPARE(grade("exact", answer, QStringLiteral("rope")).correct, correct);
+}
+
+void TestGraders::wordRulesAreChecked_data()
+{
+    QTest::addColumn<QString>("rules");
+    QTest::addColumn<QString>("answer");
+    QTest::addColumn<bool>("correct");
+    const auto row = [](const char *name, const char *rules, const char *answer, bool correct) {
+        QTest::newRow(name) << QString::fromLatin1(rules) << QString::fromLatin1(answer) << correct;
+    };
+    row("times", "words 3; times bell 3", "bell bell bell", true);
+    row("once too often", "words 3; times bell 3", "bell bell bell bell", false);
+    row("commas and case", "words 3; times bell 3", "Bell, bell, bell.", true);
+    row("last", "last rock", "bell rock", true);
+    row("not last", "last rock", "rock bell", false);
+    row("first", "first rock; times bell 2", "rock bell bell", true);
+    row("without", "without rock", "bell", true);
+    row("with", "without rock", "bell rock", false);
+    row("order", "order song rock bell", "song rock bell", true);
+    row("wrong order", "order song rock bell", "song bell rock", false);
+    row("order cut short", "order song rock bell", "song rock", false);
+    row("turn", "turn bell rock; words 5", "bell rock bell rock bell", true);
+    row("turn broken", "turn bell rock; words 4", "bell rock rock bell", false);
+    row("capital", "times bell 1; capital", "BELL", true);
+    row("not capital", "times bell 1; capital", "Bell", false);
+    row("empty", "without rock", " \n", false);
+}
+
+void TestGraders::wordRulesAreChecked()
+{
+    QFETCH(QString, rules);
+    QFETCH(QString, answer);
+    QFETCH(bool, correct);
+    QCOMPARE(grade("word-rules", answer, rules).correct, correct);
+}
+
+void TestGraders::unknownWordRuleIsRefused()
+{
+    for (const char *rule : {"rhyme bell", "times bell", "words many", "first"}) {
+        const auto error = errorOf([&] { grade("word-rules", QStringLiteral("bell"), QString::fromLatin1(rule)); });
+        QVERIFY(error.has_value());
+        QVERIFY(QString::fromStdString(error->message).contains(QString::fromLatin1(rule)));
+    }
+}
+
+void TestGraders::functionsAreComparedByTheirValues_data()
+{
+    QTest::addColumn<QString>("answer");
+    QTest::addColumn<bool>("correct");
+    const auto row = [](const char *name, const char *answer, bool correct) {
+        QTest::newRow(name) << QString::fromLatin1(answer) << correct;
+    };
+    row("the same", "def f(x):\n if x<4:\n  x=4\n x=x-5\n return x", true);
+    row("written otherwise", "def g(value):\n    if value >= 4:\n        return value - 5\n    return 2-3", true);
+    row("with else", "def f(x):\n if x<4:\n  y=4\n else:\n  y=x\n return y-5", true);
+    row("in a fence", "```python\ndef f(x):\n if x<4:\n  x=4\n return x-(2+3)\n```", true);
+    row("right only for small values", "def f(x):\n return 4-5", false);
+    row("no return", "def f(x):\n x=x-5", false);
+    row("unknown name", "def f(x):\n return y", false);
+    row("division by zero", "def f(x):\n return x//0", false);
+    row("no function", "-1", false);
+}
+
+void TestGraders::functionsAreComparedByTheirValues()
+{
+    QFETCH(QString, answer);
+    QFETCH(bool, correct);
+    const auto gold = QStringLiteral("def f(x):\n if x<4:\n  x=4\n x=x-5\n return x");
+    QCOMPARE(grade("function", answer, gold).correct, correct);
+}
+
+void TestGraders::functionsThatAreNotUnderstoodFail_data()
+{
+    QTest::addColumn<QString>("answer");
+    QTest::newRow("import") << QStringLiteral("def f(x):\n import os\n return x");
+    QTest::newRow("call") << QStringLiteral("def f(x):\n return abs(x)");
+    QTest::newRow("loop") << QStringLiteral("def f(x):\n while 1:\n  x=x\n return x");
+    QTest::newRow("block without lines") << QStringLiteral("def f(x):\n if x:\n return x");
+    QTest::newRow("indentation that fits nowhere") << QStringLiteral("def f(x):\n  if x:\n    x=1\n   return x");
+    QTest::newRow("open parenthesis") << QStringLiteral("def f(x):\n return (x");
+    QTest::newRow("too deep") << QStringLiteral("def f(x):\n return ") + QString(20000, QLatin1Char('-'))
+            + QStringLiteral("x");
+    QTest::newRow("head cut off") << QStringLiteral("def f(x");
+    QTest::newRow("only a head") << QStringLiteral("def f(x):");
+}
+
+void TestGraders::functionsThatAreNotUnderstoodFail()
+{
+    QFETCH(QString, answer);
+    QVERIFY(!grade("function", answer, QStringLiteral("def f(x):\n return x")).correct);
+}
+
+void TestGraders::divisionRoundsDownAsInPython()
+{
+    const auto floor = SmallFunction::parse("def f(x):\n return x//4*10+x%4");
+    QVERIFY(floor.has_value());
+    QCOMPARE((*floor)(-7).value_or(0), std::int64_t(-19)); // -2 and 1
+    QCOMPARE((*floor)(7).value_or(0), std::int64_t(13));
+    const auto square = SmallFunction::parse("def f(x):\n return x*x");
+    QVERIFY(square && !(*square)(INT64_MAX).has_value());
 }
 
 void TestGraders::unknownGraderIsRefused()

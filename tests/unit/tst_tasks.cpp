@@ -202,6 +202,11 @@ void TestTasks::declaredFormsAreRead_data()
         R"({"rows": ["r.jsonl"], "context": "{q}?", "choices": [" no", " yes"], "gold": {"field": "answer"}})")
                                  << QByteArray(R"({"q": "is it", "answer": true})") << QStringLiteral("is it?")
                                  << QStringLiteral(" yes") << 1;
+    QTest::newRow("a context for each choice") << QByteArray(
+        R"({"rows": ["r.jsonl"], "context": ["{s} {o.0}", "{s} {o.1}"], "choices": [" {end}", " {end}"], "gold": {"field": "answer"}})")
+                                               << QByteArray(
+                                                      R"({"s": "because", "o": ["Ann", "Bob"], "end": "ran.", "answer": 1})")
+                                               << QStringLiteral("because Bob") << QStringLiteral(" ran.") << 1;
     QTest::newRow("braces in the text") << QByteArray(
         R"({"rows": ["r.jsonl"], "context": "{{{q}}}", "choices": [" {n}", " b"], "gold": {"field": "answer"}})")
                                         << QByteArray(R"({"q": "{x}", "n": 5, "answer": 0})") << QStringLiteral("{{x}}")
@@ -219,7 +224,7 @@ void TestTasks::declaredFormsAreRead()
 
     const auto items = loadTaskItems(specWith(definition), data(), 0);
 
-    QCOMPARE(QString::fromStdString(items[0].context), context);
+    QCOMPARE(QString::fromStdString(items[0].contextOf(items[0].choices.size() - 1)), context);
     QCOMPARE(QString::fromStdString(items[0].choices.back()), lastChoice);
     QCOMPARE(items[0].gold, gold);
 }

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-namespace secateur::workflow {
+namespace secateur {
 
 /// SplitMix64 (Steele, Lea, Flood 2014) with unbiased ranges: the same seed draws the same windows and rows whatever
 /// C++ library the program was built with.
@@ -46,4 +46,4 @@ private:
     std::uint64_t m_state;
 };
 
-} // namespace secateur::workflow
+} // namespace secateur
