@@ -30,9 +30,9 @@ struct GenerationResult {
 };
 
 /// Greedy or sampled decoding with a KV cache; blocks without attention have no cache. Each sample draws from its own
-/// generator seeded with (seed, index). On the CPU the decoding steps of a sequence are bitwise the same in every batch;
-/// prompts that are computed together round by 1e-6 of their logits, so a token depends on the batch only where the
-/// choice is that close. \a tokenizer is needed for stop strings only. \a onToken (may be empty) is called on the
+/// generator seeded with (seed, index). On the CPU the decoding steps of a sequence are bitwise the same in every
+/// batch; prompts that are computed together round by 1e-6 of their logits, so a token depends on the batch only where
+/// the choice is that close. \a tokenizer is needed for stop strings only. \a onToken (may be empty) is called on the
 /// compute thread as (sequence index, id).
 /// A batch whose keys and values do not fit is made smaller, which \a context gets as a notice.
 /// Prompt + new tokens beyond the context: Error(InvalidArgument) with both numbers. Empty prompt: the same.

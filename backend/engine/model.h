@@ -19,7 +19,7 @@ namespace secateur {
 class Model {
 public:
     struct Impl; ///< backend/engine/nn/causal_lm.h
-    explicit Model(std::shared_ptr<const Impl> impl) : m_impl(std::move(impl)) {}
+    explicit Model(std::shared_ptr<const Impl> impl) : m_impl(std::move(impl)) { }
 
     const ModelConfig &config() const;
     std::string dtype() const; ///< "f32" or "bf16"

@@ -94,9 +94,8 @@ struct TraceLengthChart::Private {
         const QString what = mode == Mode::Survival ? TraceLengthChart::tr("Still running")
             : hasTrace || lengths.empty()           ? TraceLengthChart::tr("Trace length")
                                                     : TraceLengthChart::tr("Answer length");
-        const QString how = mode == Mode::Survival
-            ? TraceLengthChart::tr("n = %1 · Kaplan–Meier · + cut at the cap")
-            : TraceLengthChart::tr("n = %1 · 5, 25, 50, 75, 95 % · + at cap");
+        const QString how = mode == Mode::Survival ? TraceLengthChart::tr("n = %1 · Kaplan–Meier · + cut at the cap")
+                                                   : TraceLengthChart::tr("n = %1 · 5, 25, 50, 75, 95 % · + at cap");
         title->setText(QStringLiteral("<b>%1</b>&nbsp; <span style=\"color:%2\">%3</span>")
                            .arg(what, colors.secondaryText.name(), count == 0 ? QString() : how.arg(count)));
     }

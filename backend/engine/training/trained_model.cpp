@@ -66,8 +66,8 @@ LoraBranches trainedFreshBranches(const Model::Impl &base, const RecoveryOptions
             const double bound = 1 / std::sqrt(static_cast<double>(in));
             auto branch = std::make_shared<LoraBranch>();
             branch->a = at::empty({rank, in}, at::kFloat).uniform_(-bound, bound, generator).to(base.device());
-            branch->b = at::zeros({linear->outputs(), rank},
-                                  at::TensorOptions().dtype(at::kFloat).device(base.device()));
+            branch->b
+                = at::zeros({linear->outputs(), rank}, at::TensorOptions().dtype(at::kFloat).device(base.device()));
             branch->scaling = loraScaling(options.alpha, rank, options.rsLora);
             branches.emplace(path, std::move(branch));
         }
