@@ -24,6 +24,7 @@ struct TaskChoice {
     QString family;
     QString kind;
     QString missing; ///< empty when its rows are there
+    bool suggested = false; ///< checked at first: there, and meant for models of any training
 };
 
 /// A model of the session as the chooser shows it.

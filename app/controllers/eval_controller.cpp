@@ -57,10 +57,13 @@ void EvalController::ask(const QString &subject)
                                   .title = qString(task.title),
                                   .family = qString(task.family),
                                   .kind = kindText(task),
-                                  .missing = {}};
+                                  .missing = {},
+                                  .suggested = false};
                 std::string missing;
                 if (taskRows(task, folder, &missing).empty())
                     choice.missing = qString(missing);
+                // The mini tasks ask about an invented world that only the models made for it know.
+                choice.suggested = choice.missing.isEmpty() && !task.id.starts_with("mini-");
                 choices.push_back(choice);
             }
             return choices;

@@ -128,8 +128,7 @@ void EvaluateDialog::fillTasks(const EvaluationChoice &start, const std::vector<
         item->setData(0, kNeedsDataRole, !task.missing.isEmpty());
         item->setData(0, Qt::UserRole, QString::fromStdString(task.id));
         const bool isChosen = std::find(chosen.begin(), chosen.end(), task.id) != chosen.end();
-        const bool isDefault = chosen.empty() && task.missing.isEmpty();
-        item->setCheckState(0, isChosen || isDefault ? Qt::Checked : Qt::Unchecked);
+        item->setCheckState(0, isChosen || (chosen.empty() && task.suggested) ? Qt::Checked : Qt::Unchecked);
     }
     for (const int column : {Task, ScoredBy, Items})
         m_tasks->resizeColumnToContents(column);

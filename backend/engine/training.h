@@ -16,7 +16,7 @@ namespace secateur {
 struct TrainingSample {
     TokenIds ids;
     std::vector<std::uint8_t> lossMask;
-    std::vector<float> weights; ///< of the scored positions in the loss, as long as ids; empty: 1 each
+    std::vector<float> weights = {}; ///< of the scored positions in the loss, as long as ids; empty: 1 each
 };
 
 /// Loss over the held-out samples after a step.
