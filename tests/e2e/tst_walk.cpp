@@ -266,36 +266,33 @@ void TestWalk::savesAndReopensWithoutTheModel()
 void TestWalk::recipeGivesTheSameNumbers()
 {
     using nlohmann::json;
-    const json recipe = {{"model", "bundled:smollm2"},
-                         {"calibration", {{"source", "bundled"}, {"samples", 16}, {"length", 256}}},
-                         {"plans",
-                          {{{"name", "by hand"},
-                            {"blocks", m_selection.blocks},
-                            {"ffn_channels", unitsJson(m_selection.ffnChannels)},
-                            {"uniform", true}}}},
-                         {"recover",
-                          {{"name", "recovered"},
-                           {"plan", "by hand"},
-                           {"data", "bundled"},
-                           {"steps", m_recovery.steps},
-                           {"rank", m_recovery.rank},
-                           {"alpha", m_recovery.alpha},
-                           {"dropout", m_recovery.dropout},
-                           {"targets", m_recovery.targets},
-                           {"batch_tokens", m_recovery.batchTokens},
-                           {"max_length", m_recovery.maxLength},
-                           {"learning_rate", m_recovery.learningRate},
-                           {"schedule", m_recovery.schedule},
-                           {"warmup_fraction", m_recovery.warmupFraction},
-                           {"seed", m_recovery.seed}}},
-                         {"evaluate",
-                          {{"tasks", {"piqa", "gsm8k"}},
-                           {"limit", 40},
-                           {"limits", {{"gsm8k", 10}}},
-                           {"max_new_tokens", 64},
-                           {"data", (testData() / "data").string()},
-                           {"subjects", {"dense", "by hand", "recovered"}}}},
-                         {"session", "recipe.secateur.json"}};
+    json plan = json::object();
+    plan["name"] = "by hand";
+    plan["blocks"] = m_selection.blocks;
+    plan["ffn_channels"] = unitsJson(m_selection.ffnChannels);
+    plan["uniform"] = true;
+    json recovery = json::object();
+    recovery["name"] = "recovered";
+    recovery["plan"] = "by hand";
+    recovery["data"] = "bundled";
+    visitRecoveryOptions(m_recovery, [&recovery](const char *name, const auto &value) { recovery[name] = value; });
+    json evaluation = json::object();
+    evaluation["tasks"] = std::vector<std::string>{"piqa", "gsm8k"};
+    evaluation["limit"] = 40;
+    evaluation["limits"]["gsm8k"] = 10;
+    evaluation["max_new_tokens"] = 64;
+    evaluation["data"] = (testData() / "data").string();
+    evaluation["subjects"] = std::vector<std::string>{"dense", "by hand", "recovered"};
+    json recipe = json::object();
+    recipe["model"] = "bundled:smollm2";
+    recipe["calibration"]["source"] = "bundled";
+    recipe["calibration"]["samples"] = 16;
+    recipe["calibration"]["length"] = 256;
+    recipe["plans"] = json::array();
+    recipe["plans"].push_back(plan);
+    recipe["recover"] = recovery;
+    recipe["evaluate"] = evaluation;
+    recipe["session"] = "recipe.secateur.json";
     QFile file(QString::fromStdString(path("recipe.json").string()));
     QVERIFY(file.open(QIODevice::WriteOnly));
     file.write(QByteArray::fromStdString(recipe.dump(2)));
