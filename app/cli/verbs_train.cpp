@@ -263,8 +263,7 @@ void addRecoverVerb(CLI::App &program, Shell &shell)
                      "a checkpoint after so many steps, 0 = when stopped")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    verb->add_option("--kind", options.kind, "what is trained, and from where")
-        ->check(CLI::IsMember({"lora", "full", "distill", "scratch"}))
+    verb->add_option("--kind", options.kind, "lora, full, distill or scratch: what is trained, and from where")
         ->capture_default_str();
     verb->add_option("--parent", arguments->parent, "model to distil from");
     verb->add_option("--distill-weight", options.distillWeight, "share of the divergence from the parent in the loss")
@@ -302,15 +301,13 @@ void addRecoverVerb(CLI::App &program, Shell &shell)
     verb->add_option("--patience", options.patience, "measurements without progress that end the run, 0 = never")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    verb->add_option("--optimizer", options.optimizer, "muon: for block matrices, AdamW for the rest")
-        ->check(CLI::IsMember({"adamw", "muon"}))
+    verb->add_option("--optimizer", options.optimizer, "adamw, or muon: for block matrices, AdamW for the rest")
         ->capture_default_str();
     verb->add_option("--muon-rate", options.muonRate, "peak")->check(CLI::PositiveNumber)->capture_default_str();
     verb->add_option("--learning-rate", options.learningRate, "peak")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    verb->add_option("--schedule", options.schedule, "flat: level, then linear")
-        ->check(CLI::IsMember({"cosine", "linear", "constant", "flat"}))
+    verb->add_option("--schedule", options.schedule, "cosine, linear, constant, or flat: level, then linear")
         ->capture_default_str();
     verb->add_option("--warmup", options.warmupFraction, "share of the steps")
         ->check(CLI::Range(0.0, 1.0))
