@@ -217,11 +217,26 @@ void ProfilePlot::paintEvent(QPaintEvent *)
 {
     QPainter painter(this);
     paintInto(&painter, rect(), themeColors(this));
+    paintRings(&painter); // where pointer and cursor are: on screen only, not in pictures
     if (hasFocus()) {
         painter.setRenderHint(QPainter::Antialiasing, false);
         painter.setBrush(Qt::NoBrush);
         painter.setPen(QPen(themeColors(this).accent, 2));
         painter.drawRect(QRectF(plotRect()).adjusted(-2, -4, 2, 3));
+    }
+}
+
+void ProfilePlot::paintRings(QPainter *painter) const
+{
+    painter->setPen(QPen(themeColors(this).accent, 1.4));
+    painter->setBrush(Qt::NoBrush);
+    for (int series = 0; series < static_cast<int>(m_series.size()); ++series) {
+        const auto &values = m_series[static_cast<std::size_t>(series)].values;
+        for (int block = 0; block < static_cast<int>(values.size()); ++block) {
+            const bool isRinged = m_linked.contains(block) || block == m_hovered || (hasFocus() && block == m_cursor);
+            if (isRinged && std::isfinite(values[static_cast<std::size_t>(block)]))
+                painter->drawEllipse(pointOf(block, series), 6.5, 6.5);
+        }
     }
 }
 
@@ -382,11 +397,6 @@ void ProfilePlot::paintSeries(QPainter *painter, const QRect &plot, std::size_t 
         if (!std::isfinite(value))
             continue;
         const QPointF point(xOf(plot, block), yOf(plot, static_cast<double>(value)));
-        if (m_linked.contains(block) || block == m_hovered || (hasFocus() && block == m_cursor)) {
-            painter->setPen(QPen(colors.accent, 1.4));
-            painter->setBrush(Qt::NoBrush);
-            painter->drawEllipse(point, 6.5, 6.5);
-        }
         if (index == 0 && isSelected(block)) {
             const QRectF square(std::round(point.x()) - 5, std::round(point.y()) - 5, 11, 11);
             painter->fillRect(square, colors.base);

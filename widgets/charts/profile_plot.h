@@ -74,6 +74,7 @@ private:
     std::vector<double> valueTicks(const QRect &plot) const;
     void setHovered(int block);
     void clickBlock(int block, Qt::KeyboardModifiers modifiers);
+    void paintRings(QPainter *painter) const;
     void paintValueAxis(QPainter *painter, const QRect &plot, const ThemeColors &colors) const;
     void paintBlockAxis(QPainter *painter, const QRect &plot, const ThemeColors &colors) const;
     void paintSeries(QPainter *painter, const QRect &plot, std::size_t index, const ThemeColors &colors) const;
