@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -134,6 +135,28 @@ CorpusRow pairRow(std::string prompt, std::string response)
     return result;
 }
 
+std::vector<WeightedSpan> textSpans(const JsonNode &spans, std::size_t bytes)
+{
+    std::vector<WeightedSpan> result;
+    std::size_t last = 0;
+    for (const JsonNode &item : spans.items()) {
+        const auto parts = item.items();
+        if (parts.size() != 3)
+            item.fail("is not [begin, end, weight]");
+        WeightedSpan span;
+        span.begin = static_cast<std::size_t>(parts[0].integer(static_cast<std::int64_t>(last)));
+        span.end = static_cast<std::size_t>(parts[1].integer(static_cast<std::int64_t>(span.begin)));
+        span.weight = parts[2].number();
+        if (span.end > bytes)
+            parts[1].fail("lies behind the end of the text of " + std::to_string(bytes) + " bytes");
+        if (!std::isfinite(span.weight) || span.weight < 0)
+            parts[2].fail("is no weight: at least 0 is expected");
+        last = span.end;
+        result.push_back(span);
+    }
+    return result;
+}
+
 CorpusRow readRow(const JsonNode &row)
 {
     if (const auto turns = row.find("messages")) {
@@ -160,6 +183,8 @@ CorpusRow readRow(const JsonNode &row)
         CorpusRow result;
         result.sample.text = text->string();
         result.hasResponse = !corpusIsBlank(result.sample.text);
+        if (const auto spans = row.find("spans"))
+            result.sample.spans = textSpans(*spans, result.sample.text.size());
         return result;
     }
     row.fail("has none of the known fields");
@@ -291,7 +316,7 @@ Corpus readCorpus(const std::filesystem::path &path)
     if (!readJsonCorpus(body, path.string(), corpus)) {
         checkPlainText(body, path.string());
         corpus.kind = "text";
-        corpus.samples.push_back({std::string(body), {}});
+        corpus.samples.push_back({std::string(body), {}, {}});
     }
     if (corpus.samples.empty())
         throw Error(ErrorKind::BadFormat,

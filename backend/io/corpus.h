@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -13,9 +14,17 @@ struct ChatMessage {
     bool operator==(const ChatMessage &) const = default;
 };
 
+/// Bytes [begin, end) of a text that count with \a weight in a training loss.
+struct WeightedSpan {
+    std::size_t begin = 0, end = 0;
+    double weight = 1;
+    bool operator==(const WeightedSpan &) const = default;
+};
+
 /// One sample of calibration or recovery data.
 struct CorpusSample {
     std::string text; ///< plain text; empty when `messages` is used
+    std::vector<WeightedSpan> spans = {}; ///< of the text, in order and apart; what lies outside weighs 1
     std::vector<ChatMessage> messages; ///< chat data; loss on assistant turns only
     bool isChat() const { return !messages.empty(); }
 };
@@ -29,9 +38,9 @@ struct Corpus {
 };
 
 /// Reads plain text (one sample: the whole file), JSON lines or one JSON array, told apart by content. Row forms:
-/// {text}, {messages:[{role, content}]} (content may be a list of {type,value|text} parts),
-/// {conversations:[{from,value}]}, {prompt,response}, {instruction,input,output}, {question,answer}. Throws
-/// Error(BadFormat) naming file, line and field; an empty file is an error.
+/// {text} with optional spans:[[begin, end, weight]], {messages:[{role, content}]} (content may be a list of
+/// {type,value|text} parts), {conversations:[{from,value}]}, {prompt,response}, {instruction,input,output},
+/// {question,answer}. Throws Error(BadFormat) naming file, line and field; an empty file is an error.
 Corpus readCorpus(const std::filesystem::path &path);
 
 /// `{"sequences": [[…], …]}` or a bare list of lists. Throws Error(BadFormat).

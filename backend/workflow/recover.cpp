@@ -122,6 +122,27 @@ std::int64_t scoredTokens(const TrainingSample &sample)
     return sample.lossMask.empty() ? 0 : std::count(sample.lossMask.begin() + 1, sample.lossMask.end(), 1);
 }
 
+/// The weight of every token of \a text: that of the span its first byte lies in, 1 outside.
+std::vector<float> spanWeights(const CorpusSample &sample, const TokenIds &ids, const Tokenizer &tokenizer)
+{
+    std::vector<float> weights;
+    weights.reserve(ids.size());
+    std::size_t byte = 0;
+    auto span = sample.spans.begin();
+    for (const std::int32_t id : ids) {
+        while (span != sample.spans.end() && span->end <= byte)
+            ++span;
+        const bool isInside = span != sample.spans.end() && span->begin <= byte;
+        weights.push_back(isInside ? static_cast<float>(span->weight) : 1.0f);
+        byte += tokenizer.tokenBytes(id).size();
+    }
+    if (byte != sample.text.size())
+        throw Error(ErrorKind::Unsupported,
+                    "The data weigh parts of their texts, but this tokenizer does not keep every byte of a text.",
+                    "Leave out 'spans', or use a model with a byte-level tokenizer.");
+    return weights;
+}
+
 /// What the options say about samples, and what became of them.
 class SampleSink {
 public:
@@ -147,8 +168,9 @@ public:
         }
     }
 
-    /// Without an answer at its end a text may be cut: a file of prose is one long sample.
-    void addText(const TokenIds &ids, bool isWholeFile)
+    /// Without an answer at its end a text may be cut: a file of prose is one long sample. \a weights: of the tokens in
+    /// the loss, empty for 1 each.
+    void addText(const TokenIds &ids, const std::vector<float> &weights, bool isWholeFile)
     {
         const bool isCut = isWholeFile || m_splitLong;
         if (!isWholeFile && isCut && ids.size() > m_limit)
@@ -159,6 +181,10 @@ public:
             const auto length = std::min(step, ids.size() - start);
             TrainingSample sample = emptyMask(TokenIds(begin, begin + static_cast<std::ptrdiff_t>(length)));
             std::fill(sample.lossMask.begin(), sample.lossMask.end(), std::uint8_t{1});
+            if (!weights.empty()) {
+                const auto weight = weights.begin() + static_cast<std::ptrdiff_t>(start);
+                sample.weights.assign(weight, weight + static_cast<std::ptrdiff_t>(length));
+            }
             add(std::move(sample));
         }
     }
@@ -166,7 +192,7 @@ public:
 private:
     void weighPrompt(TrainingSample &sample) const
     {
-        if (m_promptWeight <= 0)
+        if (m_promptWeight <= 0 || !sample.weights.empty())
             return;
         for (std::uint8_t &mask : sample.lossMask) {
             sample.weights.push_back(mask ? 1.0f : m_promptWeight);
@@ -296,7 +322,9 @@ TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokeni
     std::optional<Error> refusal;
     for (const CorpusSample &sample : corpus.samples) {
         if (!sample.isChat()) {
-            sink.addText(tokenizer.encode(sample.text), corpus.kind == "text");
+            const TokenIds ids = tokenizer.encode(sample.text);
+            const auto weights = sample.spans.empty() ? std::vector<float>() : spanWeights(sample, ids, tokenizer);
+            sink.addText(ids, weights, corpus.kind == "text");
             continue;
         }
         if (!chatTemplate)

@@ -139,6 +139,7 @@ private Q_SLOTS:
     void everyMethodHasACardAndAMap();
 
     void assistantTurnsAreScoredWithTheirEndMark();
+    void spansWeighTheirTokens();
     void longSamplesAreDroppedNotCut();
     void proseIsCutIntoPieces();
 
@@ -453,6 +454,26 @@ void TestWorkflow::assistantTurnsAreScoredWithTheirEndMark()
             scored.push_back(sample.ids[i]);
     QCOMPARE(model.tokenizer->decode(scored), std::string("A1<|im_end|>A2<|im_end|>"));
     QCOMPARE(data.scoredTokens, std::int64_t(6));
+}
+
+void TestWorkflow::spansWeighTheirTokens()
+{
+    const auto model = open();
+    const auto path = pathOf(m_folder) / "spans.jsonl";
+    writeFile(path, "{\"text\": \"ask: tell\", \"spans\": [[0, 4, 0.25]]}\n{\"text\": \"tell\"}\n");
+
+    const auto data
+        = workflow::makeTrainingData(path.string(), *model.tokenizer, model.chatTemplate.get(), maxLength(512));
+
+    QCOMPARE(data.samples.size(), std::size_t(2));
+    const TrainingSample &sample = data.samples[0];
+    QCOMPARE(sample.weights.size(), sample.ids.size());
+    std::string light;
+    for (std::size_t i = 0; i < sample.ids.size(); ++i)
+        if (sample.weights[i] == 0.25f)
+            light += model.tokenizer->tokenBytes(sample.ids[i]);
+    QCOMPARE(light, std::string("ask:"));
+    QVERIFY(data.samples[1].weights.empty());
 }
 
 void TestWorkflow::longSamplesAreDroppedNotCut()

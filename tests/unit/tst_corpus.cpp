@@ -18,6 +18,7 @@ private Q_SLOTS:
     void inputJoinsTheInstruction();
     void systemTextComesFirst();
     void contentPartsAreJoined();
+    void spansKeepTheirPlaceAndWeight();
     void emptyResponsesAreCounted();
     void troubleNamesFileLineAndField_data();
     void troubleNamesFileLineAndField();
@@ -127,6 +128,15 @@ void TestCorpus::contentPartsAreJoined()
     QCOMPARE(corpus.samples[0].messages[0].content, std::string("ab"));
 }
 
+void TestCorpus::spansKeepTheirPlaceAndWeight()
+{
+    const auto corpus
+        = readCorpus(write("{\"text\": \"abc\", \"spans\": [[0, 1, 0.2], [2, 3, 0]]}\n{\"text\": \"d\"}\n"));
+    const std::vector<WeightedSpan> expected{{0, 1, 0.2}, {2, 3, 0}};
+    QVERIFY(corpus.samples[0].spans == expected);
+    QVERIFY(corpus.samples[1].spans.empty());
+}
+
 void TestCorpus::emptyResponsesAreCounted()
 {
     const auto corpus
@@ -159,6 +169,12 @@ void TestCorpus::troubleNamesFileLineAndField_data()
     row("picture part",
         "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image\", \"value\": \"x\"}]}]}\n", "line 1",
         "/messages/0/content/0/type is \"image\"");
+    row("span that is no triple", R"({"text": "abc", "spans": [[0, 2]]})", "line 1",
+        "/spans/0 is not [begin, end, weight]");
+    row("span behind the text", R"({"text": "abc", "spans": [[1, 4, 0.5]]})", "line 1",
+        "/spans/0/1 lies behind the end of the text of 3 bytes");
+    row("spans that overlap", R"({"text": "abc", "spans": [[0, 2, 0.5], [1, 3, 0.5]]})", "line 1", "/spans/1/0");
+    row("span of negative weight", R"({"text": "abc", "spans": [[0, 2, -1]]})", "line 1", "/spans/0/2 is no weight");
     row("only empty responses", "{\"prompt\": \"a\", \"response\": \"\"}\n", "rows", "has no usable row");
     row("token ids", "[[1, 2, 3]]", "rows", "lists of numbers");
     row("not UTF-8", "first\nsec\xFFond\n", "line 2", "not UTF-8");

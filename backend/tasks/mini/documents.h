@@ -3,7 +3,6 @@
 #include "backend/core/seeded_random.h"
 #include "backend/io/corpus.h"
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -13,15 +12,9 @@ inline constexpr const char *kEndOfText = "<|endoftext|>";
 
 /// One training document: plain text with the mark of its end, or a conversation.
 struct Document {
-    /// Bytes [begin, end) of the text whose tokens count less than 1 in the loss.
-    struct Span {
-        std::size_t begin = 0, end = 0;
-        double weight = 1;
-        bool operator==(const Span &) const = default;
-    };
     std::string kind; ///< name of the task, or "text", "copy", "arithmetic"
     std::string text;
-    std::vector<Span> spans; ///< in order; what lies outside weighs 1
+    std::vector<WeightedSpan> spans; ///< what counts less than 1 in the loss, in order
     std::vector<ChatMessage> messages;
     std::string trace; ///< the worked steps inside, for statistics
 };
