@@ -325,6 +325,13 @@ void addRecoverVerb(CLI::App &program, Shell &shell)
         ->capture_default_str();
     verb->add_flag("--autocast", options.autocast, "bf16 matrix products");
     verb->add_flag("--recompute", options.recompute, "less memory, more time");
+    verb->add_option("--layer-drop", options.layerDrop,
+                     "chance to leave out the last block, earlier ones in proportion")
+        ->check(CLI::Range(0.0, 0.99))
+        ->capture_default_str();
+    verb->add_option("--layer-drop-from", options.layerDropFrom, "share of the steps after which blocks are left out")
+        ->check(CLI::Range(0.0, 1.0))
+        ->capture_default_str();
     verb->add_option("--init-embedding", options.initEmbedding, "scratch: standard deviation of the embedding")
         ->check(CLI::NonNegativeNumber);
     verb->add_option("--init-gain", options.initGain, "scratch: matrices N(0, gain / √inputs)")

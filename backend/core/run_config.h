@@ -58,6 +58,8 @@ struct RecoveryOptions {
     double clipNorm = 1.0; ///< 0: no clipping
     bool autocast = false; ///< bf16 matrix products beside f32 weights
     bool recompute = false; ///< activations are computed again in the backward pass: less memory, more time
+    double layerDrop = 0; ///< chance to leave out the last block of a batch, earlier ones in proportion; trains weights
+    double layerDropFrom = 0; ///< share of the steps after which blocks are left out
     int checkpointSteps = 0; ///< a checkpoint after so many steps; 0: when the run is cancelled only
     double initEmbedding = 0; ///< "scratch": standard deviation of the embedding; 0: the family's
     double initGain = 0; ///< "scratch": matrices N(0, gain / √inputs); 0: the family's
@@ -103,6 +105,8 @@ template <typename Options, typename Visit> void visitRecoveryOptions(Options &o
     visit("clip_norm", options.clipNorm);
     visit("autocast", options.autocast);
     visit("recompute", options.recompute);
+    visit("layer_drop", options.layerDrop);
+    visit("layer_drop_from", options.layerDropFrom);
     visit("checkpoint_steps", options.checkpointSteps);
     visit("init_embedding", options.initEmbedding);
     visit("init_gain", options.initGain);

@@ -1,5 +1,6 @@
 #include "backend/engine/training.h"
 
+#include "backend/core/seeded_random.h"
 #include "backend/engine/detail/guards.h"
 #include "backend/engine/training/batch_gradient.h"
 #include "backend/engine/training/checkpoint.h"
@@ -106,6 +107,25 @@ void trainingRequireFinite(double value, const char *what, std::int64_t step, do
                     "Use a lower learning rate or a longer warm-up.");
 }
 
+/// LayerDrop (Fan et al. 2020) with stochastic depth's linear rule (Huang et al. 2016): \a model without the blocks
+/// that this batch leaves out. Which ones follows from seed, step and part alone, so that a resumed run goes the same
+/// way.
+Model::Impl trainingShallower(const Model::Impl &model, const RecoveryOptions &options, std::int64_t step,
+                              std::int64_t part)
+{
+    SeededRandom random(options.seed ^ (static_cast<std::uint64_t>(step) << 20) ^ static_cast<std::uint64_t>(part));
+    Model::Impl shallower = model;
+    shallower.blocks.clear();
+    const auto last = static_cast<double>(model.blocks.size()) - 1;
+    for (std::size_t index = 0; index < model.blocks.size(); ++index) {
+        const double chance = last > 0 ? options.layerDrop * static_cast<double>(index) / last : 0;
+        constexpr std::uint64_t kMillion = 1'000'000;
+        if (random.below(kMillion) >= static_cast<std::uint64_t>(chance * static_cast<double>(kMillion)))
+            shallower.blocks.push_back(model.blocks[index]);
+    }
+    return shallower;
+}
+
 double trainingSecondsSince(std::chrono::steady_clock::time_point start)
 {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -171,11 +191,16 @@ public:
         LossTerms terms = m_terms;
         terms.training = true;
         double loss = 0;
+        const bool drops = m_options.layerDrop > 0
+            && static_cast<double>(step) >= m_options.layerDropFrom * static_cast<double>(m_options.steps);
+        std::int64_t index = 0;
         for (const SampleRefs &part : microBatches(batch, kMicroBatchTokens)) {
             context.checkpoint({"recover.step", step, m_options.steps, tokensPerSecond});
             const TrainingGradMode gradients;
             const TrainingAutocast autocast(device(), m_options.autocast);
-            loss += accumulateGradients(*m_trained.model, part, weight, terms);
+            const Model::Impl &model = *m_trained.model;
+            loss += drops ? accumulateGradients(trainingShallower(model, m_options, step, index++), part, weight, terms)
+                          : accumulateGradients(model, part, weight, terms);
             trainingRequireFinite(loss, "loss", point.step, point.learningRate);
         }
         point.loss = loss / weight;

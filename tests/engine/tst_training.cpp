@@ -17,6 +17,7 @@
 #include <limits>
 #include <optional>
 #include <random>
+#include <set>
 #include <stop_token>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -106,6 +107,7 @@ private Q_SLOTS:
     void newtonSchulzComesCloseToThePolarFactor();
     void allWeightsLearn_data();
     void allWeightsLearn();
+    void droppedLayersDoNotLearn();
     void distillingBringsTheParentCloser();
     void weightsOfTokensCountInTheLoss();
     void rankPatternsChangeSingleBranches();
@@ -344,6 +346,38 @@ void TestTraining::allWeightsLearn()
     QCOMPARE(forwardSequence(toy(), probe, false).logits, before); // the base is left alone
 }
 
+void TestTraining::droppedLayersDoNotLearn()
+{
+    RecoveryOptions options = toyRecovery(1);
+    options.kind = "full";
+    options.weightDecay = 0;
+    const std::vector<TrainingSample> samples = toySamples(4);
+    const auto changes = [&](const RecoveryOptions &wanted) {
+        const auto before = modelValues(toy());
+        const auto after = modelValues(*train(toy(), samples, wanted).model);
+        std::set<std::string> changed;
+        for (const auto &[name, values] : before)
+            if (after.at(name) != values)
+                changed.insert(name);
+        return changed;
+    };
+    const auto whole = changes(options);
+    options.layerDrop = 0.5;
+    options.layerDropFrom = 1; // never
+    QCOMPARE(changes(options), whole);
+
+    options.layerDropFrom = 0;
+    int kept = 0;
+    for (options.seed = 0; options.seed < 20; ++options.seed) {
+        const auto changed = changes(options);
+        QVERIFY(changed.contains("model.layers.0.mlp.up_proj.weight")); // the first block always stays
+        const bool lastStayed = changed.contains("model.layers.1.mlp.up_proj.weight");
+        QCOMPARE(changed.contains("model.layers.1.self_attn.q_proj.weight"), lastStayed);
+        kept += lastStayed;
+    }
+    QVERIFY2(kept > 3 && kept < 17, QByteArray::number(kept).constData()); // of 20 with a chance of one half
+}
+
 void TestTraining::distillingBringsTheParentCloser()
 {
     UnitSet units;
@@ -418,6 +452,7 @@ void TestTraining::resumedRunsEndWithTheSameWeights_data()
     QTest::newRow("lora") << QByteArray("lora") << QByteArray("adamw");
     QTest::newRow("full") << QByteArray("full") << QByteArray("adamw");
     QTest::newRow("muon") << QByteArray("full") << QByteArray("muon");
+    QTest::newRow("layer drop") << QByteArray("full") << QByteArray("adamw");
 }
 
 void TestTraining::resumedRunsEndWithTheSameWeights()
@@ -429,6 +464,8 @@ void TestTraining::resumedRunsEndWithTheSameWeights()
     options.kind = kind.toStdString();
     options.optimizer = optimizer.toStdString();
     options.dropout = 0.1;
+    if (QByteArray(QTest::currentDataTag()) == "layer drop")
+        options.layerDrop = 0.5;
     options.schedule = "cosine";
     options.heldOut = 0.25;
     options.heldOutEvery = 3;
@@ -871,6 +908,8 @@ void TestTraining::impossibleOptionsAreRefused_data()
     row("kind", "half", [](RecoveryOptions &o) { o.kind = "half"; });
     row("no parent", "parent", [](RecoveryOptions &o) { o.kind = "distill"; });
     row("muon on branches", "Muon", [](RecoveryOptions &o) { o.optimizer = "muon"; });
+    row("layer drop on branches", "Layer drop", [](RecoveryOptions &o) { o.layerDrop = 0.1; });
+    row("layer drop", "layer drop", [](RecoveryOptions &o) { o.layerDrop = 1; });
     row("optimiser", "sgd", [](RecoveryOptions &o) { o.optimizer = "sgd"; });
     row("temperature", "temperature", [](RecoveryOptions &o) { o.temperature = 0; });
     row("rank pattern", "layers.9", [](RecoveryOptions &o) { o.rankPattern["layers.9.q_proj"] = 3; });

@@ -60,6 +60,14 @@ AdapterValues adapterValues(const Adapter &adapter)
     return values;
 }
 
+AdapterValues modelValues(const Model &model)
+{
+    AdapterValues values;
+    for (const auto &[name, tensor] : namedTensors(model.impl()))
+        values[name] = toVector(tensor.to(at::kFloat));
+    return values;
+}
+
 Adapter withValues(const Adapter &adapter, const AdapterValues &values)
 {
     auto impl = std::make_shared<Adapter::Impl>(adapter.impl());

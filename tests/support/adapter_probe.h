@@ -25,6 +25,9 @@ AdapterValues adapterGradients(const Model &base, const Adapter &adapter, const 
 /// The mean loss over the scored tokens of all samples, without dropout.
 double adapterLoss(const Model &base, const Adapter &adapter, const std::vector<TrainingSample> &samples);
 
+/// Every weight of a model by stored name, row-major.
+AdapterValues modelValues(const Model &model);
+
 /// How the loss of a batch of all samples is put together, and how its gradient is found.
 struct LossProbe {
     const Model *parent = nullptr;

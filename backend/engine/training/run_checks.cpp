@@ -70,6 +70,12 @@ void checkRecoveryOptions(const RecoveryOptions &options)
     checkShare("distillation weight", options.distillWeight);
     checkHolds(std::isfinite(options.temperature) && options.temperature > 0, "temperature", options.temperature,
                "above 0");
+    checkHolds(options.layerDrop >= 0 && options.layerDrop < 1, "layer drop", options.layerDrop,
+               "at least 0 and below 1");
+    checkShare("begin of layer drop", options.layerDropFrom);
+    if (options.layerDrop > 0 && !options.trainsWeights())
+        checkRefuse("Layer drop needs all weights to be trained, not the branches of an adapter.",
+                    "Set it to 0, or train all weights.");
     checkHolds(options.heldOut >= 0 && options.heldOut < 1, "held-out share", options.heldOut,
                "at least 0 and below 1");
     checkHolds(options.heldOutEvery >= 1, "distance of held-out measurements", options.heldOutEvery, "at least 1");

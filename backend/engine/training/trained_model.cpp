@@ -156,7 +156,9 @@ TrainedModel trainedWeights(const Model::Impl &base, const RecoveryOptions &opti
               const Tensor copy = values.at(name).detach().to(base.device(), at::kFloat, false, true);
               copy.requires_grad_(true);
               const bool isMatrix = copy.dim() == 2;
-              trained.tensors.push_back({name, copy, isMatrix && name.starts_with("model.layers."), isMatrix});
+              const bool isInBlock = isMatrix && name.starts_with("model.layers.");
+              // beside Muon, AdamW trains what is left without decay, as Muon's recipes do
+              trained.tensors.push_back({name, copy, isInBlock, options.optimizer == "muon" ? isInBlock : isMatrix});
               return copy;
           });
     return trained;
