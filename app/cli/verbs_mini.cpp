@@ -4,6 +4,7 @@
 #include "backend/core/json_text.h"
 #include "backend/io/atomic_file.h"
 #include "backend/tasks/mini/data_set.h"
+#include "backend/workflow/mini_pair.h"
 
 #include <CLI/CLI.hpp>
 
@@ -53,6 +54,29 @@ void makeMiniDataSet(Shell &shell, const MiniDataArguments &arguments)
     shell.result(json, text + "\n");
 }
 
+struct MiniTrainArguments {
+    std::string data, out;
+    double scale = 1;
+};
+
+void trainMiniPair(Shell &shell, const MiniTrainArguments &arguments)
+{
+    Json losses = Json::object();
+    std::string text;
+    workflow::MiniPairRequest request;
+    request.data = arguments.data;
+    request.out = arguments.out;
+    request.scale = arguments.scale;
+    request.seed = shell.options.seed;
+    request.compute = shell.options.compute;
+    workflow::makeMiniPair(request, shell.context(), [&](const std::string &phase, double loss) {
+        losses[phase] = loss;
+        text += phase + ": loss " + fixed(loss, 4) + " over the last tenth of its steps\n";
+    });
+    shell.result({{"folder", arguments.out}, {"losses", std::move(losses)}},
+                 text + "Models in " + arguments.out + "/instruct and " + arguments.out + "/think\n");
+}
+
 } // namespace
 
 void addMiniVerb(CLI::App &program, Shell &shell)
@@ -70,6 +94,15 @@ void addMiniVerb(CLI::App &program, Shell &shell)
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
     data->callback([&shell, arguments] { shell.verb = [&shell, arguments] { makeMiniDataSet(shell, *arguments); }; });
+
+    auto *train = verb->add_subcommand("train", "Train the base and both siblings; goes on where it was stopped");
+    const auto training = std::make_shared<MiniTrainArguments>();
+    train->add_option("--data", training->data, "folder written by make-mini data")->required();
+    train->add_option("--out", training->out, "folder for instruct, think and the work between")->required();
+    train->add_option("--scale", training->scale, "multiplies the numbers of steps")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    train->callback([&shell, training] { shell.verb = [&shell, training] { trainMiniPair(shell, *training); }; });
 }
 
 } // namespace secateur::cli

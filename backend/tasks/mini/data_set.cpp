@@ -21,6 +21,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kTokenizerDocuments = 8000; ///< of each mixture
+constexpr int kHeadDimension = 32; ///< twice what 8 heads of 128 would have
 constexpr int kItemDraws = 20'000; ///< until a task counts as exhausted
 
 struct MixtureFile {
@@ -55,7 +56,7 @@ Json documentRow(const Document &document)
     row["text"] = document.text;
     if (!document.spans.empty()) {
         row["spans"] = Json::array();
-        for (const Document::Span &span : document.spans)
+        for (const WeightedSpan &span : document.spans)
             row["spans"].push_back(Json::array({span.begin, span.end, span.weight}));
     }
     return row;
@@ -227,6 +228,32 @@ std::string tokenizerConfigText(Sibling sibling)
     return config.dump(1) + "\n";
 }
 
+std::string modelConfigText()
+{
+    const Json config = {{"architectures", {"LlamaForCausalLM"}},
+                         {"model_type", "llama"},
+                         {"vocab_size", kVocabularySize},
+                         {"hidden_size", 128},
+                         {"intermediate_size", 352},
+                         {"num_hidden_layers", 10},
+                         {"num_attention_heads", 8},
+                         {"num_key_value_heads", 4},
+                         {"head_dim", kHeadDimension},
+                         {"hidden_act", "silu"},
+                         {"max_position_embeddings", 512},
+                         {"rope_theta", 10000.0},
+                         {"rms_norm_eps", 1e-5},
+                         {"attention_bias", false},
+                         {"mlp_bias", false},
+                         {"tie_word_embeddings", true},
+                         {"initializer_range", 0.02},
+                         {"bos_token_id", nullptr},
+                         {"eos_token_id", {2, 0}},
+                         {"pad_token_id", 0},
+                         {"torch_dtype", "bfloat16"}};
+    return config.dump(1) + "\n";
+}
+
 DataReport makeDataSet(const std::filesystem::path &folder, const DataOptions &options, const JobContext &context)
 {
     if (options.baseTokens < 1 || options.chatTokens < 1)
@@ -247,6 +274,7 @@ DataReport makeDataSet(const std::filesystem::path &folder, const DataOptions &o
         const auto place = makeFolder(name);
         writeFileAtomically(place / "tokenizer.json", tokenizerJson);
         writeFileAtomically(place / "tokenizer_config.json", tokenizerConfigText(sibling));
+        writeFileAtomically(place / "config.json", modelConfigText());
     }
     const auto tokenizer = loadTokenizer(output.path() / "think");
     const auto items = makeFolder("items");

@@ -18,8 +18,8 @@ inline constexpr int kLongestDocument
 
 struct DataOptions {
     std::uint64_t seed = kDefaultSeed;
-    std::int64_t baseTokens = 20'000'000;
-    std::int64_t chatTokens = 4'000'000; ///< for each of the two siblings
+    std::int64_t baseTokens = 8'000'000;
+    std::int64_t chatTokens = 1'500'000; ///< for each of the two siblings
 };
 
 /// Lengths in tokens of one kind of document.
@@ -47,11 +47,13 @@ std::string itemRows(const MiniTask &task, std::uint64_t seed);
 /// tokenizer.json of both siblings, learned from documents of all mixtures. Depends on \a seed alone.
 std::string tokenizerText(std::uint64_t seed);
 std::string tokenizerConfigText(Sibling sibling); ///< tokenizer_config.json with the chat template
+/// config.json: Llama with 10 blocks of width 128, 8 query heads on 4 KV heads, MLP 352, tied embeddings.
+std::string modelConfigText();
 
 /// Writes the folder: base.jsonl {kind, text, spans: [[begin, end, weight], …]} with byte offsets, instruct.jsonl and
-/// think.jsonl {kind, messages} or {kind, text}, items/mini-<task>.jsonl, instruct/ and think/ with the tokenizer, and
-/// summary.json. The same options give the same bytes on every machine. An existing folder is replaced when all is
-/// written. Throws Error(Io), Cancelled.
+/// think.jsonl {kind, messages} or {kind, text}, items/mini-<task>.jsonl, instruct/ and think/ with tokenizer and
+/// config, and summary.json. The same options give the same bytes on every machine. An existing folder is replaced when
+/// all is written. Throws Error(Io), Cancelled.
 DataReport makeDataSet(const std::filesystem::path &folder, const DataOptions &options, const JobContext &context);
 
 } // namespace secateur::mini
