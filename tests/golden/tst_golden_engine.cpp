@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -22,6 +23,8 @@ using namespace secateur;
 using nlohmann::json;
 
 namespace {
+
+constexpr double kSafeMargin = 1e-2; ///< twice what two log-likelihoods may differ from theirs
 
 json readJson(const std::filesystem::path &path)
 {
@@ -532,8 +535,7 @@ void TestGoldenEngine::smolLmPiqaMatches()
     const std::shared_ptr<const Tokenizer> tokenizer = loadTokenizer(smolLmPath());
     const json record = readJson(golden() / "smollm2" / "piqa100.json");
     std::ifstream in(testData() / "data" / "piqa" / "dev.jsonl");
-    constexpr std::size_t kRows = 20;
-    for (std::size_t i = 0; i < kRows; ++i) {
+    for (std::size_t i = 0; i < record.at("rows").size(); ++i) {
         std::string line;
         QVERIFY(std::getline(in, line));
         const json item = json::parse(line);
@@ -551,6 +553,9 @@ void TestGoldenEngine::smolLmPiqaMatches()
             QVERIFY(std::abs(scores[choice].logprob - row.at("loglikelihood").at(choice).get<double>()) < 5e-3);
             QCOMPARE(scores[choice].isGreedy, row.at("is_greedy").at(choice).get<bool>());
         }
+        const int chosen = scores[1].logprob > scores[0].logprob;
+        if (row.at("margin").get<double>() > kSafeMargin)
+            QCOMPARE(chosen, row.at("pred_acc").get<int>());
     }
 }
 
@@ -561,8 +566,7 @@ void TestGoldenEngine::smolLmWinograndeMatches()
     const std::shared_ptr<const Tokenizer> tokenizer = loadTokenizer(smolLmPath());
     const json record = readJson(golden() / "smollm2" / "winogrande100.json");
     std::ifstream in(testData() / "data" / "winogrande" / "dev.jsonl");
-    constexpr std::size_t kRows = 20;
-    for (std::size_t i = 0; i < kRows; ++i) {
+    for (std::size_t i = 0; i < record.at("rows").size(); ++i) {
         std::string line;
         QVERIFY(std::getline(in, line));
         const json item = json::parse(line);
@@ -571,6 +575,7 @@ void TestGoldenEngine::smolLmWinograndeMatches()
         std::string rest = sentence.substr(blank + 1);
         rest.erase(0, rest.find_first_not_of(' '));
         const json &row = record.at("rows").at(i);
+        std::array<double, 2> found{};
         for (std::size_t choice = 0; choice < 2; ++choice) {
             const std::string text
                 = sentence.substr(0, blank) + item.at(choice == 0 ? "option1" : "option2").get<std::string>();
@@ -581,7 +586,10 @@ void TestGoldenEngine::smolLmWinograndeMatches()
             QCOMPARE(context.size(), row.at("n_context_tokens").at(choice).get<std::size_t>());
             QCOMPARE(score.tokens, row.at("n_continuation_tokens").at(choice).get<std::int64_t>());
             QVERIFY(std::abs(score.logprob - row.at("loglikelihood").at(choice).get<double>()) < 5e-3);
+            found[choice] = score.logprob;
         }
+        if (row.at("margin").get<double>() > kSafeMargin)
+            QCOMPARE(int(found[1] > found[0]), row.at("pred_acc").get<int>());
     }
 }
 

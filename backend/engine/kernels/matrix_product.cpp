@@ -34,7 +34,8 @@ void matrixTileF32(const float *x, std::int64_t in, std::int64_t rows, const std
 }
 
 void matrixTileBf16(const std::uint16_t *x, std::int64_t in, std::int64_t rows, const std::uint32_t *panel,
-                    std::int64_t columns, const std::uint16_t *bias, std::uint16_t *y, std::int64_t out)
+                    std::int64_t columns, const std::uint16_t *bias, void *y, std::int64_t first, std::int64_t out,
+                    bool keepsSums)
 {
     std::array<float, kTileRows * kTileColumns> sums; // NOLINT(cppcoreguidelines-pro-type-member-init): written first
     tileProductBf16(reinterpret_cast<const std::uint32_t *>(x), in / 2, rows, panel, kTileColumns, in / 2, columns,
@@ -46,14 +47,17 @@ void matrixTileBf16(const std::uint16_t *x, std::int64_t in, std::int64_t rows, 
         float *row = sums.data() + r * kTileColumns;
         for (std::int64_t o = 0; bias && o < columns; ++o)
             row[o] += offsets[static_cast<std::size_t>(o)];
-        toBf16(row, columns, y + r * out);
+        if (keepsSums)
+            std::copy_n(row, columns, static_cast<float *>(y) + first + r * out);
+        else
+            toBf16(row, columns, static_cast<std::uint16_t *>(y) + first + r * out);
     }
 }
 
 } // namespace
 
 void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRow, std::int64_t lastRow,
-                   std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y)
+                   std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y, bool keepsSums)
 {
     const std::int64_t units = weight.isBf16 ? weight.in / 2 : weight.in;
     const std::int64_t most = std::min(kMatrixProductOutputs, lastOut - firstOut);
@@ -72,8 +76,8 @@ void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRo
                 const std::int64_t columns = std::min(kTileColumns, end - o);
                 if (weight.isBf16) {
                     matrixTileBf16(static_cast<const std::uint16_t *>(x) + r * weight.in, weight.in, rows, panel,
-                                   columns, bias ? static_cast<const std::uint16_t *>(bias) + o : nullptr,
-                                   static_cast<std::uint16_t *>(y) + r * weight.out + o, weight.out);
+                                   columns, bias ? static_cast<const std::uint16_t *>(bias) + o : nullptr, y,
+                                   r * weight.out + o, weight.out, keepsSums);
                 } else {
                     matrixTileF32(static_cast<const float *>(x) + r * weight.in, weight.in, rows, panel, columns,
                                   bias ? static_cast<const float *>(bias) + o : nullptr,
@@ -87,7 +91,7 @@ void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRo
 #else
 
 void matrixProduct(const WeightRows &, const void *, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
-                   const void *, void *)
+                   const void *, void *, bool)
 { }
 
 #endif

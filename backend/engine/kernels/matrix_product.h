@@ -9,9 +9,10 @@ namespace secateur {
 bool canMultiplyMatrices(bool isBf16, std::int64_t in);
 
 /// y[r][o] = Σ_k x[r][k]·W[o][k] + bias[o] for r in [firstRow, lastRow) and o in [firstOut, lastOut), for any number of
-/// rows. x [rows, in], W, bias [out] (nullptr: none) and y [rows, out] are of one type, f32 or bf16; the sums are f32.
+/// rows. x [rows, in], W, bias [out] (nullptr: none) and y [rows, out] are of one type, f32 or bf16; the sums are f32,
+/// and with \a keepsSums y is too.
 /// A row has the same result in every batch, to the last bit. Safe to call from several threads for different parts.
 void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRow, std::int64_t lastRow,
-                   std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y);
+                   std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y, bool keepsSums = false);
 
 } // namespace secateur

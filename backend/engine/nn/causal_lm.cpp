@@ -91,7 +91,7 @@ Tensor forwardHidden(const Model::Impl &model, const PackedBatch &batch, const F
 
 Tensor logitsOf(const Model::Impl &model, const Tensor &hidden)
 {
-    return model.head(rmsNorm(hidden, model.finalNorm, model.config.rmsNormEps)).to(at::kFloat); // (N, V)
+    return model.head.sums(rmsNorm(hidden, model.finalNorm, model.config.rmsNormEps)); // (N, V)
 }
 
 const Linear *blockLinear(const DecoderBlock &block, std::string_view name)

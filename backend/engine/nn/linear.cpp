@@ -17,8 +17,9 @@ namespace secateur {
 
 namespace {
 
-/// x·Wᵀ + b without gradients: by the kernels where they know the types, else by LibTorch.
-Tensor linearProduct(const Tensor &x, const Tensor &weight, const Tensor &bias)
+/// x·Wᵀ + b: by the kernels where they know the types and no gradient is asked for, else by LibTorch. \a keepsSums: in
+/// f32 where the kernels give it.
+Tensor linearProduct(const Tensor &x, const Tensor &weight, const Tensor &bias, bool keepsSums = false)
 {
     const std::int64_t in = weight.size(1);
     const bool isBf16 = weight.scalar_type() == at::kBFloat16;
@@ -27,7 +28,7 @@ Tensor linearProduct(const Tensor &x, const Tensor &weight, const Tensor &bias)
         return at::linear(x, weight, bias);
     const std::int64_t rows = x.size(0);
     const WeightRows view{weight.const_data_ptr(), isBf16, weight.size(0), in};
-    Tensor y = at::empty({rows, view.out}, x.options());
+    Tensor y = at::empty({rows, view.out}, keepsSums ? x.options().dtype(at::kFloat) : x.options());
     const void *input = x.const_data_ptr();
     const void *offset = bias.defined() ? bias.const_data_ptr() : nullptr;
     void *output = y.mutable_data_ptr();
@@ -42,7 +43,7 @@ Tensor linearProduct(const Tensor &x, const Tensor &weight, const Tensor &bias)
             const WorkRange own = workRange(rows, static_cast<int>(part / outParts), static_cast<int>(rowParts), 12);
             const WorkRange outs
                 = workRange(view.out, static_cast<int>(part % outParts), static_cast<int>(outParts), 32);
-            matrixProduct(view, input, own.first, own.last, outs.first, outs.last, offset, output);
+            matrixProduct(view, input, own.first, own.last, outs.first, outs.last, offset, output, keepsSums);
         }
     });
     return y;
@@ -54,6 +55,13 @@ Tensor Linear::matrix() const
 {
     const Tensor whole = weight.to(at::kFloat);
     return factor.defined() ? at::mm(whole, factor.to(at::kFloat)) : whole;
+}
+
+Tensor Linear::sums(const Tensor &x) const
+{
+    if (lora || factor.defined())
+        return (*this)(x).to(at::kFloat);
+    return linearProduct(x, weight, bias, true).to(at::kFloat);
 }
 
 Tensor Linear::operator()(const Tensor &x, bool training) const

@@ -29,6 +29,8 @@ struct Linear {
     Tensor matrix() const;
     /// x (…, in) → (…, out). \a training switches the branch's dropout on.
     Tensor operator()(const Tensor &x, bool training = false) const;
+    /// The same in f32: with bf16 weights too the sums are not rounded, where a kernel of our own computes them.
+    Tensor sums(const Tensor &x) const;
 };
 
 } // namespace secateur

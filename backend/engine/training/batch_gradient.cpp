@@ -75,8 +75,7 @@ struct Divergence {
 Divergence divergenceOf(const Model::Impl &parent, const Tensor &parentNormed, const Tensor &logprobs,
                         double temperature)
 {
-    const Tensor theirs
-        = at::_log_softmax(parent.head(parentNormed).to(at::kFloat).div_(temperature), 1, false); // (n, V)
+    const Tensor theirs = at::_log_softmax(parent.head.sums(parentNormed).div_(temperature), 1, false); // (n, V)
     const Tensor ours = at::_log_softmax(logprobs / temperature, 1, false);
     const Tensor likely = theirs.exp(); // (n, V)
     Tensor values = (likely * (theirs - ours)).sum(1).mul_(temperature * temperature);
@@ -91,7 +90,7 @@ double gradientOfSlice(const Linear &head, const LossSlice &slice, const LossTer
 {
     const NoGradScope scope;
     const Tensor column = slice.targets.unsqueeze(1); // (n, 1)
-    Tensor scores = at::_log_softmax(head(slice.normed).to(at::kFloat), 1, false); // (n, V)
+    Tensor scores = at::_log_softmax(head.sums(slice.normed), 1, false); // (n, V)
     Tensor losses = scores.gather(1, column).squeeze(1).neg_(); // [n]
     Divergence divergence;
     const double share = terms.distillWeight;
