@@ -9,6 +9,7 @@
 #include "app/controllers/recovery_controller.h"
 #include "app/qt_paths.h"
 #include "backend/engine/compute_device.h"
+#include "backend/workflow/bundled_models.h"
 
 #include <QApplication>
 #include <QDir>
@@ -91,8 +92,7 @@ void Application::start(const QStringList &files)
             lookAtMachine();
             m_controllers.document->checkRecent();
             for (const QString &file : files)
-                file.startsWith(u"bundled:") ? m_controllers.document->openModel(file)
-                                             : m_controllers.document->openAny(QFileInfo(file).absoluteFilePath());
+                openArgument(file);
             if (!files.isEmpty() || m_settings->showStartPage())
                 return;
             // Without the start page the program goes on with the newest entry.
@@ -102,6 +102,16 @@ void Application::start(const QStringList &files)
         },
         Qt::QueuedConnection);
     m_window->show();
+}
+
+void Application::openArgument(const QString &argument)
+{
+    if (argument == u"bundled:example")
+        m_controllers.document->openExample();
+    else if (workflow::isBundled(argument.toStdString()))
+        m_controllers.document->openModel(argument);
+    else
+        m_controllers.document->openAny(QFileInfo(argument).absoluteFilePath());
 }
 
 void Application::lookAtMachine()

@@ -46,6 +46,7 @@ private:
     std::unique_ptr<MainWindow> m_window;
     QStringList m_scratchFolders; ///< of the documents of this start
 
+    void openArgument(const QString &argument);
     void lookAtMachine();
     void chooseDevice();
     void chooseTheme(int mode);

@@ -260,7 +260,7 @@ void MainWindow::setMachine(const QString &device, bool exampleAvailable)
 {
     m_chip->setDevice(device);
     m_chip->setToolTip(tr("%1\nClick to choose device, number format and threads (Alt+D)").arg(device));
-    m_start->setExampleAvailable(exampleAvailable);
+    m_start->setSmolAvailable(exampleAvailable);
 }
 
 void MainWindow::showDocument()

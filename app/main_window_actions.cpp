@@ -150,7 +150,8 @@ void MainWindow::connectPages()
     DocumentController *document = m_controllers.document;
     connect(m_start, &StartPage::openModelRequested, m_actions->open, &QAction::trigger);
     connect(m_start, &StartPage::openSessionRequested, m_actions->openSession, &QAction::trigger);
-    connect(m_start, &StartPage::exampleRequested, this, [document] { document->openModel(u"bundled:smollm2"_qs); });
+    connect(m_start, &StartPage::exampleRequested, document, &DocumentController::openExample);
+    connect(m_start, &StartPage::bundledRequested, document, &DocumentController::openModel);
     connect(m_start, &StartPage::recentRequested, this, [document](const QString &path) {
         path.startsWith(u"bundled:") ? document->openModel(path) : document->openAny(path);
     });

@@ -119,6 +119,12 @@ void Workspace::openSession(Session session, const QString &path)
     Q_EMIT recorded(tr("Open %1").arg(QFileInfo(path).fileName()));
 }
 
+void Workspace::forgetFile()
+{
+    m_filePath.clear();
+    Q_EMIT documentChanged();
+}
+
 void Workspace::setWeights(LoadedWeights weights)
 {
     m_weights = std::move(weights);
@@ -261,6 +267,17 @@ QStringList Workspace::subjectIds() const
     return ids;
 }
 
+QStringList Workspace::reportSubjectIds() const
+{
+    QStringList ids = subjectIds();
+    for (const EvaluationReportPtr &report : m_session.reports) {
+        const QString id = qString(report->subject);
+        if (report->subject.starts_with(kSiblingPrefix) && !ids.contains(id))
+            ids.append(id);
+    }
+    return ids;
+}
+
 Subject Workspace::subject(const QString &id) const
 {
     Subject subject;
@@ -280,6 +297,10 @@ Subject Workspace::subject(const QString &id) const
         subject.state = "pruned";
         subject.plan = *found;
         subject.name = found->name;
+    } else if (const std::string key = id.toStdString(); key.starts_with(kSiblingPrefix)) {
+        subject.id = key;
+        subject.state = "sibling";
+        subject.name = key.substr(std::string_view(kSiblingPrefix).size());
     }
     return subject;
 }

@@ -69,6 +69,7 @@ public:
 
     void openModel(const SessionModel &model, LoadedWeights weights);
     void openSession(Session session, const QString &path);
+    void forgetFile(); ///< what is open becomes a new document; saving asks where
     void setWeights(LoadedWeights weights);
     void close();
     /// Nothing was edited since \a undoIndex and \a revision, both read when the save began: the document is clean.
@@ -86,6 +87,7 @@ public:
     const PruningPlan *plan(const std::string &id) const;
     const RunRecord *run(const std::string &id) const;
     QStringList subjectIds() const; ///< dense first, then plans with their runs
+    QStringList reportSubjectIds() const; ///< these, and behind them the siblings that there are reports of
     Subject subject(const QString &id) const;
     QString subjectName(const QString &id) const;
     UnitSet removedOf(const QString &id) const;

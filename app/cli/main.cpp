@@ -36,7 +36,8 @@ int runProgram(int argc, char **argv, cli::Shell &shell)
     program.fallthrough(); // common options may follow the verb
     program.require_subcommand(1);
     program.footer(
-        "MODEL is a Hugging Face folder, a GGUF file, or bundled:smollm2.\nExit codes: 0 done, 1 bad input, 2 "
+        "MODEL is a Hugging Face folder, a GGUF file, or one that came with the program:\nbundled:mini-instruct, "
+        "bundled:mini-think, bundled:smollm2.\nExit codes: 0 done, 1 bad input, 2 "
         "usage, 3 cancelled, 4 out of memory, 5 a check failed, 70 internal error.");
     addCommonOptions(program, shell.options);
     cli::addInspectVerb(program, shell);

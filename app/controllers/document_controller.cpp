@@ -11,6 +11,7 @@
 #include "backend/io/atomic_file.h"
 #include "backend/io/session_file.h"
 #include "backend/io/weight_files.h"
+#include "backend/workflow/bundled_models.h"
 #include "backend/workflow/workbench.h"
 #include "widgets/theme/number_text.h"
 
@@ -48,14 +49,9 @@ QString findWeights(const Session &session, const std::filesystem::path &folder)
         if (std::filesystem::exists(path, ignored))
             return fromPath(path);
     }
-    try {
-        // The example model is found wherever the session lies.
-        const auto bundled = workflow::resolveModelPath("bundled:smollm2");
-        if (inspectModel(bundled).digest == session.model.digest)
-            return u"bundled:smollm2"_qs;
-    } catch (const Error &) {
-        // not on this machine
-    }
+    // what came with the program is found wherever the session lies
+    if (const workflow::BundledModel *bundled = workflow::bundledModelOf(session.model.digest))
+        return QString::fromLatin1(bundled->argument);
     return {};
 }
 
@@ -222,7 +218,21 @@ void DocumentController::openModel(const QString &argument)
 
 void DocumentController::openSession(const QString &path)
 {
-    whenSafe([this, path] {
+    openSessionFile(path, false);
+}
+
+void DocumentController::openExample()
+{
+    try {
+        openSessionFile(fromPath(workflow::exampleSessionPath()), true);
+    } catch (const Error &error) {
+        m_services.messages.reportError(tr("Open example"), error.info());
+    }
+}
+
+void DocumentController::openSessionFile(const QString &path, bool asCopy)
+{
+    whenSafe([this, path, asCopy] {
         startJob<OpenedSession>(
             m_services, this, tr("Open session"), QFileInfo(path).fileName(),
             [file = toPath(QFileInfo(path).absoluteFilePath()), &bench = m_services.bench](const JobContext &) {
@@ -235,17 +245,20 @@ void DocumentController::openSession(const QString &path)
                 bench->clear();
                 return opened;
             },
-            [this, path](std::shared_ptr<const OpenedSession> opened) {
+            [this, path, asCopy](std::shared_ptr<const OpenedSession> opened) {
                 const QString absolute = QFileInfo(path).absoluteFilePath();
                 m_services.workspace.openSession(opened->session, absolute);
-                addRecent(RecentEntry::Kind::Session, absolute);
+                if (asCopy)
+                    m_services.workspace.forgetFile();
+                else
+                    addRecent(RecentEntry::Kind::Session, absolute);
                 for (const QString &warning : opened->warnings)
                     m_services.messages.log(warning);
                 if (!opened->modelPath.isEmpty())
                     m_load->loadWeights(opened->modelPath);
                 Q_EMIT sessionOpened();
             },
-            [this, path] { openSession(path); });
+            [this, path, asCopy] { openSessionFile(path, asCopy); });
     });
 }
 

@@ -39,6 +39,7 @@ public:
     void openAny(const QString &path);
     void openModel(const QString &argument); ///< asks about unsaved work first
     void openSession(const QString &path);
+    void openExample(); ///< a copy of the session that came with the program
     void closeDocument();
 
     void save(std::function<void()> then = {});
@@ -65,6 +66,7 @@ private:
     QString m_documentPath; ///< of the Recent entry that the open document belongs to
 
     void saveTo(const QString &path, std::function<void()> then);
+    void openSessionFile(const QString &path, bool asCopy);
     void openRecognised(const RecognisedFile &file);
 };
 

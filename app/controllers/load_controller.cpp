@@ -5,6 +5,7 @@
 #include "app/user_prompts.h"
 #include "backend/engine/compute_device.h"
 #include "backend/io/weight_files.h"
+#include "backend/workflow/bundled_models.h"
 #include "widgets/theme/number_text.h"
 
 #include <QFileInfo>
@@ -61,7 +62,10 @@ LoadedValues valuesOf(const workflow::LoadedModel &loaded)
 
 QString fileNameOf(const QString &argument)
 {
-    return argument == u"bundled:smollm2" ? u"SmolLM2-135M-Instruct"_qs : QFileInfo(argument).fileName();
+    for (const workflow::BundledModel &model : workflow::bundledModels())
+        if (argument == QLatin1String(model.argument))
+            return QString::fromLatin1(model.name);
+    return QFileInfo(argument).fileName();
 }
 
 } // namespace

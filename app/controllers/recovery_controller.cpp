@@ -3,6 +3,7 @@
 #include "app/output_folders.h"
 #include "app/qt_paths.h"
 #include "app/workspace.h"
+#include "backend/workflow/calibrate.h"
 #include "widgets/theme/number_text.h"
 
 #include <QTimer>
@@ -131,14 +132,15 @@ void RecoveryController::countData(const QString &source, int maxLength)
     const int generation = ++m_countGeneration;
     m_services.runner.submit<TrainingDataSummary>(
         QString(), QString(), this,
-        [source, maxLength, tokenizer = weights->tokenizer, chatTemplate = weights->chatTemplate](const JobContext &) {
+        [source, maxLength, path = weights->path, tokenizer = weights->tokenizer,
+         chatTemplate = weights->chatTemplate](const JobContext &) {
             TrainingDataSummary summary;
             summary.source = source;
             RecoveryOptions options;
             options.maxLength = maxLength;
             try {
-                const workflow::TrainingData data
-                    = workflow::makeTrainingData(source.toStdString(), *tokenizer, chatTemplate.get(), options);
+                const workflow::TrainingData data = workflow::makeTrainingData(
+                    workflow::dataSource(source.toStdString(), path, true), *tokenizer, chatTemplate.get(), options);
                 summary.name = qString(data.name);
                 summary.sha256 = qString(data.sha256);
                 summary.documents = static_cast<qint64>(data.samples.size());

@@ -175,7 +175,7 @@ void ComparePage::fill()
         const QSignalBlocker blockSecond(m_second);
         m_first->clear();
         m_second->clear();
-        for (const QString &id : m_workspace->subjectIds()) {
+        for (const QString &id : m_workspace->reportSubjectIds()) {
             m_first->addItem(m_workspace->subjectName(id), id);
             m_second->addItem(m_workspace->subjectName(id), id);
         }
@@ -208,16 +208,11 @@ void ComparePage::fillAll()
         }
     }
     m_all->setHorizontalHeaderLabels(heads + tasks);
-    for (const QString &id : m_workspace->subjectIds()) {
+    for (const QString &id : m_workspace->reportSubjectIds()) {
         const Subject subject = m_workspace->subject(id);
-        const Budget budget = computeBudget(m_workspace->config(), m_workspace->removedOf(id));
-        QList<QStandardItem *> row{textCell(qString(subject.name)),
-                                   textCell(qString(subject.state)),
-                                   numberCell(exactCount(budget.parametersAfter)),
-                                   numberCell(fileSize(budget.bytesAfter)),
-                                   numberCell(flops(budget.flopsAfter)),
-                                   numberCell(exactCount(budget.kvAfter)),
-                                   numberCell(percent(budget.parameterSparsity))};
+        QList<QStandardItem *> row{textCell(qString(subject.name)), textCell(qString(subject.state))};
+        for (const QString &number : sizesOf(id))
+            row.append(numberCell(number));
         const EvaluationReportPtr report = reportOf(id);
         std::int64_t items = 0;
         const double mean = report ? meanAccuracy(*report, &items) : -1;
@@ -231,6 +226,16 @@ void ComparePage::fillAll()
         m_all->appendRow(row);
     }
     fitNumberTable(m_allTable, 2);
+}
+
+QStringList ComparePage::sizesOf(const QString &id) const
+{
+    constexpr int kSizes = 5;
+    if (m_workspace->subject(id).state == "sibling")
+        return QStringList(kSizes, missingNumber()); // its shape is not part of this session
+    const Budget budget = computeBudget(m_workspace->config(), m_workspace->removedOf(id));
+    return {exactCount(budget.parametersAfter), fileSize(budget.bytesAfter), flops(budget.flopsAfter),
+            exactCount(budget.kvAfter), percent(budget.parameterSparsity)};
 }
 
 void ComparePage::fillPair()
@@ -247,14 +252,17 @@ void ComparePage::fillPair()
     const auto addRow = [this](const QString &name, const QString &left, const QString &right, const QString &change) {
         m_pair->appendRow({textCell(name), numberCell(left), numberCell(right), numberCell(change, true)});
     };
-    addRow(tr("Parameters"), exactCount(first.parametersAfter), exactCount(second.parametersAfter),
-           relativeChange(double(first.parametersAfter), double(second.parametersAfter)));
-    addRow(tr("Bytes, BF16"), fileSize(first.bytesAfter), fileSize(second.bytesAfter),
-           relativeChange(double(first.bytesAfter), double(second.bytesAfter)));
-    addRow(tr("FLOPs/token @512"), flops(first.flopsAfter), flops(second.flopsAfter),
-           relativeChange(first.flopsAfter, second.flopsAfter));
-    addRow(tr("KV bytes/token"), exactCount(first.kvAfter), exactCount(second.kvAfter),
-           relativeChange(double(first.kvAfter), double(second.kvAfter)));
+    const auto isSibling = [this](const QString &id) { return m_workspace->subject(id).state == "sibling"; };
+    if (!isSibling(ids[0]) && !isSibling(ids[1])) {
+        addRow(tr("Parameters"), exactCount(first.parametersAfter), exactCount(second.parametersAfter),
+               relativeChange(double(first.parametersAfter), double(second.parametersAfter)));
+        addRow(tr("Bytes, BF16"), fileSize(first.bytesAfter), fileSize(second.bytesAfter),
+               relativeChange(double(first.bytesAfter), double(second.bytesAfter)));
+        addRow(tr("FLOPs/token @512"), flops(first.flopsAfter), flops(second.flopsAfter),
+               relativeChange(first.flopsAfter, second.flopsAfter));
+        addRow(tr("KV bytes/token"), exactCount(first.kvAfter), exactCount(second.kvAfter),
+               relativeChange(double(first.kvAfter), double(second.kvAfter)));
+    }
     const EvaluationReportPtr reports[2] = {reportOf(ids[0]), reportOf(ids[1])};
     if (!reports[0] || !reports[1]) {
         m_notice->setText(tr("Not both evaluated yet."),

@@ -50,6 +50,7 @@ private:
     QWidget *makeContent();
     void fill();
     void fillAll();
+    QStringList sizesOf(const QString &id) const; ///< parameters, bytes, FLOPs, KV bytes, sparsity
     void fillPair();
     EvaluationReportPtr reportOf(const QString &subject) const;
     QString tableText(QChar separator) const;

@@ -211,7 +211,7 @@ void EvaluationPage::fillProtocols()
 std::vector<EvaluationReportPtr> EvaluationPage::reportsOfProtocol() const
 {
     std::vector<EvaluationReportPtr> reports;
-    for (const QString &subject : m_workspace->subjectIds()) {
+    for (const QString &subject : m_workspace->reportSubjectIds()) {
         for (const EvaluationReportPtr &report : m_workspace->session().reports) {
             if (report->subject == subject.toStdString() && qString(report->protocol) == m_protocol->currentText())
                 reports.push_back(report);

@@ -22,6 +22,34 @@ namespace {
 
 constexpr int kVisibleRecent = 7;
 
+/// A framed card with a title, one paragraph and room for buttons.
+struct ExampleCard {
+    QFrame *frame;
+    QLabel *text;
+    QHBoxLayout *buttons;
+};
+
+ExampleCard exampleCard(const QString &title, QWidget *parent)
+{
+    auto *frame = new QFrame(parent);
+    frame->setProperty("panel", true);
+    frame->setFrameShape(QFrame::StyledPanel);
+    auto *layout = new QVBoxLayout(frame);
+    layout->setContentsMargins(16, 10, 16, 12);
+    layout->setSpacing(4);
+    auto *name = new QLabel(title, frame);
+    name->setFont(titleFont());
+    auto *text = new QLabel(frame);
+    text->setWordWrap(true);
+    setSecondary(text);
+    auto *buttons = new QHBoxLayout;
+    layout->addWidget(name);
+    layout->addWidget(text);
+    layout->addSpacing(4);
+    layout->addLayout(buttons);
+    return {frame, text, buttons};
+}
+
 } // namespace
 
 StartPage::StartPage(AppSettings *settings, DocumentController *document, QWidget *parent)
@@ -114,6 +142,40 @@ QWidget *StartPage::makeLeft()
     return left;
 }
 
+QWidget *StartPage::makePairCard(QWidget *parent)
+{
+    const ExampleCard card = exampleCard(tr("The mini pair"), parent);
+    card.text->setText(
+        tr("Two siblings of 2.5 M parameters from an invented world: one answers at once, one thinks first. "
+           "The finished session has maps, plans, a recovery and the results of 17 tasks; every step "
+           "can be repeated in seconds."));
+    m_example = new QPushButton(tr("Open finished session"), card.frame);
+    m_example->setToolTip(tr("Opens a copy; saving asks where"));
+    connect(m_example, &QPushButton::clicked, this, &StartPage::exampleRequested);
+    card.buttons->addWidget(m_example);
+    for (const char *argument : {"bundled:mini-think", "bundled:mini-instruct"}) {
+        const QString name = QString::fromLatin1(argument).section(u':', 1);
+        auto *button = new QPushButton(name, card.frame);
+        button->setToolTip(tr("Opens the model alone"));
+        connect(button, &QPushButton::clicked, this,
+                [this, argument] { Q_EMIT bundledRequested(QString::fromLatin1(argument)); });
+        card.buttons->addWidget(button);
+    }
+    card.buttons->addStretch(1);
+    return card.frame;
+}
+
+QWidget *StartPage::makeSmolCard(QWidget *parent)
+{
+    const ExampleCard card = exampleCard(u"SmolLM2-135M-Instruct"_qs, parent);
+    m_smolText = card.text;
+    m_smol = new QPushButton(tr("Open model"), card.frame);
+    connect(m_smol, &QPushButton::clicked, this, [this] { Q_EMIT bundledRequested(u"bundled:smollm2"_qs); });
+    card.buttons->addWidget(m_smol);
+    card.buttons->addStretch(1);
+    return card.frame;
+}
+
 QWidget *StartPage::makeRight()
 {
     auto *right = new QWidget(this);
@@ -131,25 +193,9 @@ QWidget *StartPage::makeRight()
     head->addWidget(nothing);
     layout->addLayout(head);
 
-    auto *card = new QFrame(right);
-    card->setProperty("panel", true);
-    card->setFrameShape(QFrame::StyledPanel);
-    auto *cardLayout = new QVBoxLayout(card);
-    cardLayout->setContentsMargins(16, 10, 16, 12);
-    cardLayout->setSpacing(4);
-    auto *title = new QLabel(u"SmolLM2-135M-Instruct"_qs, card);
-    title->setFont(titleFont());
-    m_exampleText = new QLabel(card);
-    m_exampleText->setWordWrap(true);
-    setSecondary(m_exampleText);
-    m_example = new QPushButton(tr("Open model"), card);
-    connect(m_example, &QPushButton::clicked, this, &StartPage::exampleRequested);
-    cardLayout->addWidget(title);
-    cardLayout->addWidget(m_exampleText);
-    cardLayout->addSpacing(4);
-    cardLayout->addWidget(m_example, 0, Qt::AlignLeft);
-    layout->addWidget(card);
-    setExampleAvailable(true);
+    layout->addWidget(makePairCard(right));
+    layout->addWidget(makeSmolCard(right));
+    setSmolAvailable(true);
     layout->addSpacing(12);
 
     auto *recentHead = new QHBoxLayout;
@@ -186,15 +232,14 @@ QWidget *StartPage::makeRight()
     return right;
 }
 
-void StartPage::setExampleAvailable(bool available)
+void StartPage::setSmolAvailable(bool available)
 {
-    m_example->setEnabled(available);
-    m_exampleText->setText(available
-                               ? tr("134.5 M parameters, 30 blocks, GGUF Q4_1. Then calibrate on the bundled text.")
-                               : tr("Not on this machine yet: packaging/start fetches it once (98 MB)."));
-    m_example->setToolTip(available ? tr("Opens the model that came with the program")
-                                    : tr("<b>Open model is off</b><br>The example model is not on this machine.<br>"
-                                         "Run packaging/start once."));
+    m_smol->setEnabled(available);
+    m_smolText->setText(available ? tr("134.5 M parameters, 30 blocks, GGUF Q4_1. Then calibrate on the bundled text.")
+                                  : tr("Not on this machine yet: packaging/start fetches it once (98 MB)."));
+    m_smol->setToolTip(available ? tr("Opens the model that came with the program")
+                                 : tr("<b>Open model is off</b><br>The example model is not on this machine.<br>"
+                                      "Run packaging/start once."));
 }
 
 void StartPage::refresh()

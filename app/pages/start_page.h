@@ -20,14 +20,16 @@ public:
     StartPage(AppSettings *settings, DocumentController *document, QWidget *parent = nullptr);
 
     void refresh(); ///< the Recent list
-    void setExampleAvailable(bool available);
+    void setSmolAvailable(bool available); ///< SmolLM2 is fetched, the rest comes with the program
     QListWidget *recentList() const { return m_recent; }
     QPushButton *exampleButton() const { return m_example; }
+    QPushButton *smolButton() const { return m_smol; }
 
 Q_SIGNALS:
     void openModelRequested();
     void openSessionRequested();
-    void exampleRequested();
+    void exampleRequested(); ///< the finished session
+    void bundledRequested(const QString &argument); ///< "bundled:mini-think"
     void recentRequested(const QString &path);
     void locateRequested(const QString &path);
     void helpRequested(const QString &topic); ///< "first-steps", "methods", "keyboard"
@@ -36,13 +38,16 @@ private:
     AppSettings *m_settings;
     DocumentController *m_document;
     QPushButton *m_example;
-    QLabel *m_exampleText;
+    QPushButton *m_smol;
+    QLabel *m_smolText;
     QLineEdit *m_filter;
     QListWidget *m_recent;
     QCheckBox *m_showAtStart;
 
     QWidget *makeLeft();
     QWidget *makeRight();
+    QWidget *makePairCard(QWidget *parent);
+    QWidget *makeSmolCard(QWidget *parent);
     void openCurrent();
 };
 

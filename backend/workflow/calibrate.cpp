@@ -4,6 +4,7 @@
 #include "backend/core/seeded_random.h"
 #include "backend/engine/analysis.h"
 #include "backend/io/corpus.h"
+#include "backend/workflow/bundled_models.h"
 
 #include <algorithm>
 #include <optional>
@@ -95,7 +96,9 @@ AnalysisRequest analysisRequest(const LoadedModel &model, const AnalyzeRequest &
     const bool isIds = request.calibration.source.starts_with(kIdsPrefix);
     const Tokenizer *tokenizer = isIds ? nullptr : &requireTokenizer(model);
     try {
-        analysis.calibration = makeCalibrationSet(request.calibration, tokenizer, model.chatTemplate.get());
+        CalibrationRequest wanted = request.calibration;
+        wanted.source = dataSource(wanted.source, model.info.path, false);
+        analysis.calibration = makeCalibrationSet(wanted, tokenizer, model.chatTemplate.get());
     } catch (const Error &) {
         if (!isIds)
             chatTemplateIfAny(model); // a template that cannot be read is the better reason
@@ -122,6 +125,20 @@ std::filesystem::path bundledData(bool chat)
         throw Error(ErrorKind::NotFound, "The bundled data '" + path.string() + "' is not there.",
                     "Install the program again, or set SECATEUR_RESOURCES.");
     return path;
+}
+
+std::string dataSource(const std::string &source, const std::filesystem::path &model, bool chat)
+{
+    if (source != "bundled")
+        return source;
+    std::error_code error;
+    for (const BundledModel &bundled : bundledModels()) {
+        const auto own = resourceDirectory() / "calibration" / (std::string(bundled.name) + ".jsonl");
+        if (std::filesystem::equivalent(model, resourceDirectory() / "models" / bundled.name, error)
+            && std::filesystem::exists(own, error))
+            return own.string();
+    }
+    return bundledData(chat).string();
 }
 
 CalibrationSet makeCalibrationSet(const CalibrationRequest &request, const Tokenizer *tokenizer,

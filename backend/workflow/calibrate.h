@@ -22,6 +22,10 @@ struct CalibrationRequest {
 /// The file behind "bundled": the calibration text, or with \a chat the conversations. Throws Error(NotFound).
 std::filesystem::path bundledData(bool chat);
 
+/// \a source with "bundled" made a path. A model that came with the program (\a model: its folder) has data of its own:
+/// conversations like those it was trained with, for both uses. Throws Error(NotFound).
+std::string dataSource(const std::string &source, const std::filesystem::path &model, bool chat);
+
 /// Text: tokenised at once, N random windows of S tokens (all different starts; consecutive windows when the text is
 /// too short for N random ones). JSONL text and chat: N seeded rows through the template, cut at S. Throws
 /// Error(InvalidArgument) when there is nothing to count. Ids: the first N sequences, cut at S. Rows that the template

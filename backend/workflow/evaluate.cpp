@@ -87,8 +87,7 @@ std::string protocolLine(const EvaluationSetting &setting)
     for (const auto &[task, limit] : options.limits)
         line += " (" + task + ": " + rowsText(limit) + ")";
     line += options.maxNewTokens > 0 ? ", cap " + std::to_string(options.maxNewTokens) + " tokens" : ", cap by task";
-    line += setting.chatTemplate ? ", chat template " + setting.chatTemplate->digest().substr(0, 8)
-                                 : std::string(", no chat template");
+    line += setting.chatTemplate ? ", own chat template" : ", no chat template"; // siblings may write turns differently
     return line + ", greedy, " + setting.model.dtype() + " on " + setting.model.device();
 }
 

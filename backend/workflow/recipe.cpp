@@ -70,6 +70,9 @@ public:
         if (m_recipe.evaluation)
             for (const std::string &subject : m_recipe.evaluation->subjects)
                 evaluateOne(subject);
+        if (m_recipe.evaluation)
+            for (const std::string &sibling : m_recipe.evaluation->siblings)
+                evaluateSibling(sibling);
         m_result.session.modified = utcTimestamp();
         saveSession(m_result.sessionFile, m_result.session);
         return std::move(m_result);
@@ -162,7 +165,25 @@ private:
         request.modelName = one.modelName;
         request.subject = one.id;
         request.state = one.state;
-        EvaluationReport report = evaluate(m_bench.dense(), *one.model, request, m_context);
+        keepReport(name, evaluate(m_bench.dense(), *one.model, request, m_context));
+    }
+
+    /// Another whole model under the same protocol, with its own tokenizer and template.
+    void evaluateSibling(const std::string &argument)
+    {
+        const LoadedModel sibling = openModel(argument, m_settings, {}, m_context);
+        EvaluateRequest request;
+        request.options = m_recipe.evaluation->options;
+        request.dataFolder = m_recipe.evaluation->dataFolder;
+        request.outputFolder = m_output / "results";
+        request.modelName = sibling.info.name;
+        request.subject = kSiblingPrefix + sibling.info.name;
+        request.state = "sibling";
+        keepReport(sibling.info.name, evaluate(sibling, *sibling.model, request, m_context));
+    }
+
+    void keepReport(const std::string &name, EvaluationReport report)
+    {
         report.id = "report-" + std::to_string(m_result.session.reports.size() + 1);
         std::string text = "Evaluated '" + name + "':";
         for (const TaskReport &task : report.tasks)

@@ -20,11 +20,11 @@ struct RecipeResult {
 /// {"model", "calibration": {source, samples, length, seed, maps}, "plans": [{"name", "blocks": […]} | {"name",
 /// "ffn_channels": {"3": [..]}, …} | {"name", "method", "remove"|"sparsity", "uniform", "multiple"}], "recover":
 /// {"name", "plan", "data", steps, …} or a list of them, "evaluate": {tasks, limit, limits: {task: rows}, data,
-/// subjects, chat, max_new_tokens}, "export": {folder, subject, dtype} or a list of them, "session": path}. Subjects
-/// are "dense" and the names of plans and recoveries. The whole file is checked before anything runs: Error(BadFormat)
-/// names file and JSON pointer. Paths of inputs are relative to the recipe; so are those of outputs (session, adapters,
-/// exports, results) unless \a outputFolder is given. Steps that are not named are left out. \a log gets one line per
-/// step.
+/// subjects, siblings: [other models], chat, max_new_tokens}, "export": {folder, subject, dtype} or a list of them,
+/// "session": path}. Subjects are "dense" and the names of plans and recoveries. The whole file is checked before
+/// anything runs: Error(BadFormat) names file and JSON pointer. Paths of inputs are relative to the recipe; so are
+/// those of outputs (session, adapters, exports, results) unless \a outputFolder is given. Steps that are not named are
+/// left out. \a log gets one line per step.
 RecipeResult runRecipe(const std::filesystem::path &recipe, const ComputeSettings &settings, const JobContext &context,
                        const std::function<void(const std::string &)> &log = {},
                        const std::filesystem::path &outputFolder = {});

@@ -131,7 +131,7 @@ RecipeRecovery readRecovery(const JsonNode &node, const std::filesystem::path &f
 
 RecipeEvaluation readEvaluation(const JsonNode &node, const std::filesystem::path &folder)
 {
-    onlyKeys(node, {"tasks", "limit", "limits", "data", "subjects", "chat", "max_new_tokens", "seed"});
+    onlyKeys(node, {"tasks", "limit", "limits", "data", "subjects", "siblings", "chat", "max_new_tokens", "seed"});
     RecipeEvaluation evaluation;
     node.read("tasks", evaluation.options.tasks);
     node.read("limit", evaluation.options.limit);
@@ -144,6 +144,9 @@ RecipeEvaluation readEvaluation(const JsonNode &node, const std::filesystem::pat
     node.read("max_new_tokens", evaluation.options.maxNewTokens);
     node.read("seed", evaluation.options.seed);
     node.read("subjects", evaluation.subjects);
+    node.read("siblings", evaluation.siblings);
+    for (std::string &sibling : evaluation.siblings)
+        sibling = inputPath(sibling, folder);
     std::string data;
     node.read("data", data);
     if (!data.empty())

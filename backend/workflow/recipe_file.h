@@ -30,6 +30,7 @@ struct RecipeEvaluation {
     EvaluationOptions options;
     std::filesystem::path dataFolder;
     std::vector<std::string> subjects;
+    std::vector<std::string> siblings; ///< whole models to compare with, as recipe.model
 };
 
 struct RecipeExport {

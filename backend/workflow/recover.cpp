@@ -358,7 +358,8 @@ RecoverOutcome recover(const LoadedModel &dense, const Model &model, const Recov
     const Tokenizer &tokenizer = requireTokenizer(dense);
     TrainingData data;
     try {
-        data = makeTrainingData(request.data, tokenizer, dense.chatTemplate.get(), options);
+        data = makeTrainingData(dataSource(request.data, dense.info.path, true), tokenizer, dense.chatTemplate.get(),
+                                options);
     } catch (const Error &) {
         chatTemplateIfAny(dense); // a template that cannot be read is the better reason
         throw;

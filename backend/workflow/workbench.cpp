@@ -1,9 +1,9 @@
 #include "backend/workflow/workbench.h"
 
-#include "backend/core/resource_path.h"
 #include "backend/engine/compute_device.h"
 #include "backend/engine/transforms.h"
 #include "backend/io/weight_files.h"
+#include "backend/workflow/bundled_models.h"
 
 #include <algorithm>
 #include <system_error>
@@ -14,26 +14,9 @@ namespace secateur::workflow {
 
 namespace {
 
-constexpr std::string_view kBundledPrefix = "bundled:";
-constexpr std::string_view kBundledModel = "bundled:smollm2";
 constexpr std::string_view kProbeText
     = "Prune in late winter, when the plum tree still sleeps: first 3 dead branches, then "
       "the crossing ones, never more than a fifth of the crown in 1 year.";
-
-std::filesystem::path bundledModelPath()
-{
-    const auto folder = cacheDirectory() / "smollm2-0.1.2";
-    std::vector<std::filesystem::path> files;
-    std::error_code error;
-    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-        if (it->path().extension() == ".gguf")
-            files.push_back(it->path());
-    if (files.empty())
-        throw Error(ErrorKind::NotFound,
-                    "The bundled model 'smollm2' is not there: no .gguf file in '" + folder.string() + "'.",
-                    "Run packaging/start once, which fetches it.");
-    return *std::min_element(files.begin(), files.end());
-}
 
 } // namespace
 
@@ -41,16 +24,13 @@ std::filesystem::path resolveModelPath(const std::string &argument)
 {
     if (argument.empty())
         throw Error(ErrorKind::InvalidArgument, "No model was given.", "Give a model folder or a GGUF file.");
-    if (argument == kBundledModel)
-        return bundledModelPath();
     std::error_code error;
     if (std::filesystem::exists(argument, error))
         return argument;
-    if (argument.starts_with(kBundledPrefix))
-        throw Error(ErrorKind::NotFound, "There is no bundled model '" + argument + "'.",
-                    "Known: " + std::string(kBundledModel) + ".");
+    if (isBundled(argument))
+        return bundledModelPath(argument);
     throw Error(ErrorKind::NotFound, "There is no file or folder '" + argument + "'.",
-                "A model is a Hugging Face folder, a GGUF file, or " + std::string(kBundledModel) + ".");
+                "A model is a Hugging Face folder, a GGUF file, or one like bundled:mini-think.");
 }
 
 LoadedModel openHeaders(const std::string &argument, const ComputeSettings &settings)

@@ -24,7 +24,7 @@ struct LoadedModel {
     std::shared_ptr<const Model> model;
 };
 
-/// Resolves "bundled:smollm2" and paths. Throws Error(NotFound).
+/// Resolves names as in bundledModels(), and paths. Throws Error(NotFound).
 std::filesystem::path resolveModelPath(const std::string &argument);
 
 /// Opens headers, tokenizer and template: `model` stays null. A missing tokenizer or an unreadable template is no

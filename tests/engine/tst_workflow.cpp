@@ -4,6 +4,7 @@
 #include "backend/io/session_file.h"
 #include "backend/io/weight_files.h"
 #include "backend/stats/intervals.h"
+#include "backend/workflow/bundled_models.h"
 #include "backend/workflow/calibrate.h"
 #include "backend/workflow/compare.h"
 #include "backend/workflow/evaluate.h"
@@ -140,6 +141,7 @@ private Q_SLOTS:
 
     void assistantTurnsAreScoredWithTheirEndMark();
     void spansWeighTheirTokens();
+    void bundledModelsBringTheirOwnData();
     void longSamplesAreDroppedNotCut();
     void proseIsCutIntoPieces();
 
@@ -474,6 +476,30 @@ void TestWorkflow::spansWeighTheirTokens()
             light += model.tokenizer->tokenBytes(sample.ids[i]);
     QCOMPARE(light, std::string("ask:"));
     QVERIFY(data.samples[1].weights.empty());
+}
+
+void TestWorkflow::bundledModelsBringTheirOwnData()
+{
+    for (const char *name : {"mini-instruct", "mini-think"}) {
+        const auto model = workflow::openModel(std::string("bundled:") + name, {}, {}, {});
+        QCOMPARE(model.info.name, std::string(name));
+        QVERIFY(fs::file_size(model.info.path / "model.safetensors") <= 8u << 20);
+        QCOMPARE(workflow::bundledModelOf(model.info.digest)->name, name);
+        const std::string data = workflow::dataSource("bundled", model.info.path, true);
+        QCOMPARE(fs::path(data).filename().string(), std::string(name) + ".jsonl");
+        QCOMPARE(workflow::dataSource("bundled", model.info.path, false), data); // calibration, too
+
+        const auto samples
+            = workflow::makeTrainingData(data, *model.tokenizer, model.chatTemplate.get(), maxLength(224));
+        QCOMPARE(samples.dropped, std::int64_t(0));
+        QCOMPARE(samples.skipped, std::int64_t(0));
+        QVERIFY(samples.tokens > 140'000);
+    }
+    QCOMPARE(workflow::dataSource("bundled", m_folder.path().toStdString(), true),
+             workflow::bundledData(true).string());
+    QCOMPARE(workflow::dataSource("own.jsonl", {}, true), std::string("own.jsonl"));
+    const auto error = errorOf([] { workflow::resolveModelPath("bundled:mini-sleep"); });
+    QVERIFY2(error.find("bundled:mini-think") != std::string::npos, error.c_str());
 }
 
 void TestWorkflow::longSamplesAreDroppedNotCut()

@@ -11,6 +11,7 @@
 #include "app/pages/importance_page.h"
 #include "app/pages/plan_page.h"
 #include "app/pages/recovery_page.h"
+#include "app/pages/start_page.h"
 #include "app/pages/traces_page.h"
 #include "app/window_actions.h"
 #include "tests/gui/window_driver.h"
@@ -42,6 +43,7 @@ private Q_SLOTS:
     void initTestCase();
     void cleanupTestCase();
     void startPageComesFirstAndActionsSayWhyTheyAreOff();
+    void theExampleOpensAsACopy();
     void openingAModelShowsItsTreeAndAnEmptyState();
     void calibratingFillsTheMaps();
     void selectingShowsInBudgetAndCanBeUndone();
@@ -100,6 +102,31 @@ void TestMainWindow::startPageComesFirstAndActionsSayWhyTheyAreOff()
     QListWidget *list = window().palette()->list();
     QCOMPARE(list->count(), static_cast<int>(actions().all().size()));
     window().palette()->hide();
+}
+
+void TestMainWindow::theExampleOpensAsACopy()
+{
+    QPushButton *example = window().startPage()->exampleButton();
+    QVERIFY(example->isVisible());
+    example->click();
+
+    QTRY_VERIFY_WITH_TIMEOUT(workspace().hasWeights(), 20000);
+    QVERIFY(workspace().filePath().isEmpty()); // saving asks where
+    QVERIFY(!workspace().isDirty());
+    QVERIFY(window().importancePage()->showsMaps());
+    QVERIFY(window().evaluationPage()->showsReports());
+    const Session &session = workspace().session();
+    QCOMPARE(session.model.relativePath, std::string("bundled:mini-think"));
+    QCOMPARE(session.plans.size(), std::size_t(2));
+    QVERIFY(!session.runs.empty());
+    const QStringList shown = workspace().reportSubjectIds();
+    QCOMPARE(shown.last(), u"sibling:mini-instruct"_qs);
+    QCOMPARE(workspace().subjectName(shown.last()), u"mini-instruct"_qs);
+    QVERIFY(!workspace().subjectIds().contains(shown.last())); // it can be compared with, not pruned
+
+    workspace().setCurrentSubject(qString(session.runs.front().id)); // adapters and plans fit the weights
+    m_driver->program->controllers().document->closeDocument();
+    QTRY_VERIFY(window().showsStartPage());
 }
 
 void TestMainWindow::openingAModelShowsItsTreeAndAnEmptyState()

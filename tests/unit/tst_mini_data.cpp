@@ -71,6 +71,7 @@ private Q_SLOTS:
     void initTestCase();
     void everyTaskIsInTheCatalogue();
     void itemsOfTheProgramAreThoseOfTheDefaultSeed();
+    void recoveryDataOfTheProgramAreThoseOfTheDefaultSeed();
     void itemsAreNewToTraining();
     void noTrainingDocumentAsksATestItem();
     void goldAnswersEarnThePoint();
@@ -132,6 +133,20 @@ void TestMiniData::itemsOfTheProgramAreThoseOfTheDefaultSeed()
         const auto bundled = readTextFile(resourceDirectory() / "tasks/mini/items" / file);
         QVERIFY2(bundled == mini::itemRows(task, mini::kDefaultSeed), file.c_str());
         QVERIFY2(rowsOf(bundled).size() >= 60, file.c_str());
+    }
+}
+
+void TestMiniData::recoveryDataOfTheProgramAreThoseOfTheDefaultSeed()
+{
+    QTemporaryDir folder;
+    const std::filesystem::path data = std::filesystem::path(folder.path().toStdString()) / "data";
+    mini::DataOptions options;
+    options.baseTokens = 1;
+    options.chatTokens = mini::kRecoveryTokens;
+    mini::makeDataSet(data, options, {});
+    for (const char *sibling : {"instruct", "think"}) {
+        const auto bundled = resourceDirectory() / "calibration" / ("mini-" + std::string(sibling) + ".jsonl");
+        QVERIFY(readTextFile(bundled) == readTextFile(data / (std::string(sibling) + ".jsonl")));
     }
 }
 

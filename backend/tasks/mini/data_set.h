@@ -12,6 +12,7 @@ namespace secateur::mini {
 
 inline constexpr std::uint64_t kDefaultSeed = 0;
 inline constexpr std::size_t kVocabularySize = 1024;
+inline constexpr std::int64_t kRecoveryTokens = 150'000; ///< of the conversations that come with each sibling
 inline constexpr int kItems = 100; ///< test items of a task, fewer where not so many exist
 inline constexpr int kLongestDocument
     = 224; ///< tokens; the few longer ones are left out, so that a training row holds any

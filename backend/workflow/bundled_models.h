@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace secateur::workflow {
+
+/// A model that comes with the program and is opened by name.
+struct BundledModel {
+    const char *argument; ///< "bundled:mini-think"
+    const char *name; ///< as shown
+};
+std::span<const BundledModel> bundledModels();
+
+inline bool isBundled(std::string_view argument)
+{
+    return argument.starts_with("bundled:");
+}
+
+/// Throws Error(NotFound) when there is no such model, or it is not on this machine.
+std::filesystem::path bundledModelPath(const std::string &argument);
+
+/// The bundled model with this digest (ModelInfo::digest); nullptr: none on this machine. Reads headers only.
+const BundledModel *bundledModelOf(const std::string &digest);
+
+/// A finished session over the mini pair. Throws Error(NotFound).
+std::filesystem::path exampleSessionPath();
+
+} // namespace secateur::workflow
