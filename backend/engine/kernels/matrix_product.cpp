@@ -54,44 +54,78 @@ void matrixTileBf16(const std::uint16_t *x, std::int64_t in, std::int64_t rows, 
     }
 }
 
-} // namespace
+/// One product with panels that \a pack lays out: \a inner values are summed for each of \a width results of a row.
+struct MatrixWork {
+    bool isBf16 = false;
+    std::int64_t inner = 0, width = 0;
+    std::int64_t firstRow = 0, lastRow = 0, first = 0, last = 0; ///< rows and results to compute
+    const void *x = nullptr, *bias = nullptr;
+    void *y = nullptr;
+    bool keepsSums = false;
+};
 
-void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRow, std::int64_t lastRow,
-                   std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y, bool keepsSums)
+template <typename Pack> void matrixWork(const MatrixWork &work, const Pack &pack)
 {
-    const std::int64_t units = weight.isBf16 ? weight.in / 2 : weight.in;
-    const std::int64_t most = std::min(kMatrixProductOutputs, lastOut - firstOut);
+    const std::int64_t units = work.isBf16 ? work.inner / 2 : work.inner;
+    const std::int64_t most = std::min(kMatrixProductOutputs, work.last - work.first);
     const std::int64_t panelSize = units * kTileColumns;
     thread_local std::vector<std::uint32_t> packed; // kept: there is a product every few milliseconds
     packed.resize(static_cast<std::size_t>((most + kTileColumns - 1) / kTileColumns * panelSize));
-    for (std::int64_t block = firstOut; block < lastOut; block += kMatrixProductOutputs) {
-        const std::int64_t end = std::min(block + kMatrixProductOutputs, lastOut);
+    for (std::int64_t block = work.first; block < work.last; block += kMatrixProductOutputs) {
+        const std::int64_t end = std::min(block + kMatrixProductOutputs, work.last);
         for (std::int64_t o = block; o < end; o += kTileColumns)
-            packPanel(static_cast<const std::uint32_t *>(weight.data), units, end, units, o,
-                      packed.data() + (o - block) / kTileColumns * panelSize);
-        for (std::int64_t r = firstRow; r < lastRow; r += kTileRows) {
-            const std::int64_t rows = std::min(kTileRows, lastRow - r);
+            pack(o, end, packed.data() + (o - block) / kTileColumns * panelSize);
+        for (std::int64_t r = work.firstRow; r < work.lastRow; r += kTileRows) {
+            const std::int64_t rows = std::min(kTileRows, work.lastRow - r);
             for (std::int64_t o = block; o < end; o += kTileColumns) {
                 const std::uint32_t *panel = packed.data() + (o - block) / kTileColumns * panelSize;
                 const std::int64_t columns = std::min(kTileColumns, end - o);
-                if (weight.isBf16) {
-                    matrixTileBf16(static_cast<const std::uint16_t *>(x) + r * weight.in, weight.in, rows, panel,
-                                   columns, bias ? static_cast<const std::uint16_t *>(bias) + o : nullptr, y,
-                                   r * weight.out + o, weight.out, keepsSums);
+                if (work.isBf16) {
+                    matrixTileBf16(static_cast<const std::uint16_t *>(work.x) + r * work.inner, work.inner, rows, panel,
+                                   columns, work.bias ? static_cast<const std::uint16_t *>(work.bias) + o : nullptr,
+                                   work.y, r * work.width + o, work.width, work.keepsSums);
                 } else {
-                    matrixTileF32(static_cast<const float *>(x) + r * weight.in, weight.in, rows, panel, columns,
-                                  bias ? static_cast<const float *>(bias) + o : nullptr,
-                                  static_cast<float *>(y) + r * weight.out + o, weight.out);
+                    matrixTileF32(static_cast<const float *>(work.x) + r * work.inner, work.inner, rows, panel, columns,
+                                  work.bias ? static_cast<const float *>(work.bias) + o : nullptr,
+                                  static_cast<float *>(work.y) + r * work.width + o, work.width);
                 }
             }
         }
     }
 }
 
+} // namespace
+
+void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRow, std::int64_t lastRow,
+                   std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y, bool keepsSums)
+{
+    const std::int64_t units = weight.isBf16 ? weight.in / 2 : weight.in;
+    matrixWork({weight.isBf16, weight.in, weight.out, firstRow, lastRow, firstOut, lastOut, x, bias, y, keepsSums},
+               [&](std::int64_t first, std::int64_t end, std::uint32_t *panel) {
+                   packPanel(static_cast<const std::uint32_t *>(weight.data), units, end, units, first, panel);
+               });
+}
+
+void matrixProductBack(const WeightRows &weight, const void *dy, std::int64_t firstRow, std::int64_t lastRow,
+                       std::int64_t firstIn, std::int64_t lastIn, void *dx)
+{
+    matrixWork({weight.isBf16, weight.out, weight.in, firstRow, lastRow, firstIn, lastIn, dy, nullptr, dx, false},
+               [&](std::int64_t first, std::int64_t, std::uint32_t *panel) {
+                   if (weight.isBf16)
+                       packColumnsBf16(static_cast<const std::uint16_t *>(weight.data), weight.out, weight.in, first,
+                                       panel);
+                   else
+                       packColumnsF32(static_cast<const float *>(weight.data), weight.out, weight.in, first, panel);
+               });
+}
+
 #else
 
 void matrixProduct(const WeightRows &, const void *, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
                    const void *, void *, bool)
+{ }
+
+void matrixProductBack(const WeightRows &, const void *, std::int64_t, std::int64_t, std::int64_t, std::int64_t, void *)
 { }
 
 #endif

@@ -15,4 +15,9 @@ bool canMultiplyMatrices(bool isBf16, std::int64_t in);
 void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRow, std::int64_t lastRow,
                    std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y, bool keepsSums = false);
 
+/// The way back through the same weights: dx[r][k] = Σ_o dy[r][o]·W[o][k] for k in [firstIn, lastIn). dy [rows, out]
+/// and dx [rows, in] are of W's type. Where canMultiplyMatrices() holds for W's outputs as the inner dimension.
+void matrixProductBack(const WeightRows &weight, const void *dy, std::int64_t firstRow, std::int64_t lastRow,
+                       std::int64_t firstIn, std::int64_t lastIn, void *dx);
+
 } // namespace secateur

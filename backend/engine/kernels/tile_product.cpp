@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace secateur {
 
@@ -129,6 +130,29 @@ void packPanel(const std::uint32_t *weight, std::int64_t stride, std::int64_t ou
         for (std::int64_t u = 0; u < units; u += 16)
             transposeUnits(from + u, stride, rows, std::min<std::int64_t>(16, units - u),
                            panel + u * kTileColumns + half);
+    }
+}
+
+void packColumnsF32(const float *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
+                    std::uint32_t *panel)
+{
+    const std::int64_t count = std::min(kTileColumns, columns - first);
+    for (std::int64_t row = 0; row < rows; ++row, panel += kTileColumns) {
+        std::memcpy(panel, weight + row * columns + first, static_cast<std::size_t>(count) * sizeof(float));
+        std::fill(panel + count, panel + kTileColumns, 0U);
+    }
+}
+
+void packColumnsBf16(const std::uint16_t *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
+                     std::uint32_t *panel)
+{
+    const std::int64_t count = std::min(kTileColumns, columns - first);
+    for (std::int64_t row = 0; row < rows; row += 2, panel += kTileColumns) {
+        const std::uint16_t *even = weight + row * columns + first;
+        const std::uint16_t *odd = even + columns;
+        for (std::int64_t c = 0; c < count; ++c)
+            panel[c] = even[c] | static_cast<std::uint32_t>(odd[c]) << 16;
+        std::fill(panel + count, panel + kTileColumns, 0U);
     }
 }
 

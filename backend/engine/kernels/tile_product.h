@@ -19,6 +19,13 @@ constexpr std::int64_t kTileColumns = 32;
 void packPanel(const std::uint32_t *weight, std::int64_t stride, std::int64_t out, std::int64_t units,
                std::int64_t first, std::uint32_t *panel);
 
+/// Columns [first, first + 32) of W [rows, columns], those that exist, as a panel [units][32] whose units are rows: f32
+/// values, or pairs of bf16 ones from two rows (\a rows even).
+void packColumnsF32(const float *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
+                    std::uint32_t *panel);
+void packColumnsBf16(const std::uint16_t *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
+                     std::uint32_t *panel);
+
 /// c[r][j] = Σ_u a[r][u]·b[u][j] for \a rows ≤ 12 and \a columns ≤ 32; nothing outside is read or written.
 void tileProductF32(const float *a, std::int64_t aStride, std::int64_t rows, const float *b, std::int64_t bStride,
                     std::int64_t units, std::int64_t columns, float *c, std::int64_t cStride);

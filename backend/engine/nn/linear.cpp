@@ -1,52 +1,29 @@
 #include "backend/engine/nn/linear.h"
 
-#include "backend/engine/kernels/matrix_product.h"
-#include "backend/engine/kernels/worker_team.h"
 #include "backend/engine/nn/dropout.h"
-#include "backend/engine/nn/row_ops.h"
+#include "backend/engine/nn/frozen_product.h"
 
-#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
-
-#include <algorithm>
+#include <c10/core/GradMode.h>
 
 namespace secateur {
 
 namespace {
 
-/// x·Wᵀ + b: by the kernels where they know the types and no gradient is asked for, else by LibTorch. \a keepsSums: in
-/// f32 where the kernels give it.
+/// x·Wᵀ + b: by the kernels where they know the types and the weights are not trained, else by LibTorch. \a keepsSums:
+/// in f32 where the kernels give it and no gradient is asked for.
 Tensor linearProduct(const Tensor &x, const Tensor &weight, const Tensor &bias, bool keepsSums = false)
 {
-    const std::int64_t in = weight.size(1);
-    const bool isBf16 = weight.scalar_type() == at::kBFloat16;
-    if (x.dim() != 2 || x.scalar_type() != weight.scalar_type() || !allowsRowKernels(x) || !allowsRowKernels(weight)
-        || (bias.defined() && !allowsRowKernels(bias)) || !canMultiplyMatrices(isBf16, in))
-        return at::linear(x, weight, bias);
-    const std::int64_t rows = x.size(0);
-    const WeightRows view{weight.const_data_ptr(), isBf16, weight.size(0), in};
-    Tensor y = at::empty({rows, view.out}, keepsSums ? x.options().dtype(at::kFloat) : x.options());
-    const void *input = x.const_data_ptr();
-    const void *offset = bias.defined() ? bias.const_data_ptr() : nullptr;
-    void *output = y.mutable_data_ptr();
-    // each thread takes a range of rows, and when these get short a range of outputs too: weights are laid out anew
-    // for every range of rows
-    constexpr std::int64_t kRowsWorthLayout = 192;
-    const std::int64_t threads = at::get_num_threads();
-    const std::int64_t rowParts = std::clamp<std::int64_t>(rows / kRowsWorthLayout, 1, threads);
-    const std::int64_t outParts = std::max<std::int64_t>(1, threads / rowParts);
-    at::parallel_for(0, rowParts * outParts, 1, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t part = first; part < last; ++part) {
-            const WorkRange own = workRange(rows, static_cast<int>(part / outParts), static_cast<int>(rowParts), 12);
-            const WorkRange outs
-                = workRange(view.out, static_cast<int>(part % outParts), static_cast<int>(outParts), 32);
-            matrixProduct(view, input, own.first, own.last, outs.first, outs.last, offset, output, keepsSums);
-        }
-    });
-    return y;
+    const bool isAutocast = at::autocast::is_autocast_enabled(x.device().type());
+    const bool wantsGradient = c10::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+    if (!isAutocast && !wantsGradient && allowsRowsProduct(x, weight, bias))
+        return rowsProduct(x, weight, bias, keepsSums);
+    if (!isAutocast && wantsGradient && !weight.requires_grad() && allowsFrozenProduct(x, weight, bias))
+        return frozenProduct(x, weight, bias);
+    return at::linear(x, weight, bias);
 }
 
 } // namespace
