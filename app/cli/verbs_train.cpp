@@ -2,6 +2,7 @@
 #include "app/cli/verbs.h"
 
 #include "backend/engine/compute_device.h"
+#include "backend/engine/process_group.h"
 #include "backend/workflow/compare.h"
 #include "backend/workflow/evaluate.h"
 #include "backend/workflow/recover.h"
@@ -99,6 +100,20 @@ std::string recoverText(const RunRecord &record, const TrainingResult &training,
     return text + (training.adapter ? "Adapter in " : "Model in ") + out + "\n";
 }
 
+/// The processes that a launcher started with this one, as the environment says; null: there are none. Met before the
+/// model is read, so that no one waits long for one that failed at that.
+std::shared_ptr<const ProcessGroup> recoverGroup(Shell &shell)
+{
+    const auto processes = processSettings();
+    if (!processes)
+        return nullptr;
+    shell.isQuiet = processes->rank > 0;
+    ComputeSettings &compute = shell.options.compute;
+    compute.device = deviceOfProcess(compute.device, *processes);
+    compute.threads = threadsOfProcess(compute.threads, *processes);
+    return std::make_shared<const ProcessGroup>(*processes);
+}
+
 void recoverModel(Shell &shell, RecoverArguments arguments)
 {
     if (!arguments.resume.empty())
@@ -107,13 +122,13 @@ void recoverModel(Shell &shell, RecoverArguments arguments)
     recoverRequire(arguments.request.data, "--data");
     recoverRequire(arguments.out, "--out");
     recoverRanks(arguments);
+    arguments.request.origin = recoverOrigin(shell, arguments);
     workflow::RecoverRequest request = std::move(arguments.request);
     request.options.seed = shell.options.seed;
+    request.group = recoverGroup(shell);
     const auto model = request.options.kind == "scratch"
         ? workflow::openUntrained(arguments.model, request.options, shell.options.compute)
         : shell.openBase(arguments.model);
-    arguments.request.data = request.data;
-    request.origin = recoverOrigin(shell, arguments);
     request.outputFolder = arguments.out;
     request.basePath = arguments.model;
     if (request.options.kind == "distill") {
