@@ -7,6 +7,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -15,6 +16,8 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -42,9 +45,11 @@ std::string groupPlace(const ProcessSettings &settings)
                                  : "'" + settings.file.string() + "'";
 }
 
-/// What c10d and Gloo throw is long and names sockets; it goes into the details.
+/// What c10d and Gloo throw is long and names sockets; it goes into the details. They log it with stack traces, too.
 template <typename Work> void groupTranslated(const std::string &message, const char *hint, Work &&work)
 {
+    if (!std::getenv("TORCH_CPP_LOG_LEVEL")) // whoever sets it wants to read them
+        FLAGS_caffe2_log_level = 3; // fatal ones alone
     try {
         std::forward<Work>(work)();
     } catch (const std::exception &error) {
@@ -70,6 +75,9 @@ c10::intrusive_ptr<c10d::Store> groupStore(const ProcessSettings &settings)
         options.timeout = groupTimeout(settings);
         store = c10::make_intrusive<c10d::TCPStore>(settings.address, options);
     } else {
+        // FileStore would try for minutes to create the file
+        if (!std::filesystem::is_directory(std::filesystem::absolute(settings.file).parent_path()))
+            throw std::runtime_error("There is no such folder.");
         store = c10::make_intrusive<c10d::FileStore>(settings.file.string(), settings.size);
     }
     store->setTimeout(groupTimeout(settings));
