@@ -71,7 +71,7 @@ here=${SLURM_SUBMIT_DIR:-$PWD}
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export MASTER_ADDR MASTER_PORT
-srun --kill-on-bad-exit=0 "$here/recover.sh"
+srun --kill-on-bad-exit=0 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" "$here/recover.sh"
 )sh";
 
 constexpr const char *kJobReadme = R"txt(A recovery training of Secateur that runs without the window.
