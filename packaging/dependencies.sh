@@ -7,7 +7,7 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/secateur"
 
 packages=(g++ cmake ninja-build ccache lld pkg-config git python3 python3-pip unzip
     qt6-base-dev qt6-charts-dev libqt6opengl6-dev qt6-svg-dev qt6-tools-dev qt6-tools-dev-tools qt6-l10n-tools
-    libgl1-mesa-dev libhdf5-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev fonts-noto-core)
+    libgl1-mesa-dev libhdf5-dev libgloo-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev fonts-noto-core)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -56,7 +56,8 @@ int runProgram(int argc, char **argv, cli::Shell &shell)
         shell.verb();
         return 0;
     } catch (const Cancelled &) {
-        shell.error({ErrorKind::Internal, "Cancelled.", {}, {}});
+        if (!shell.isQuiet)
+            shell.error({ErrorKind::Internal, "Cancelled.", {}, {}});
         return kCancelledExit;
     } catch (...) {
         const ErrorInfo info = cli::describeFailure();

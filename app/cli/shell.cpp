@@ -79,7 +79,7 @@ Shell::Shell(std::stop_token stop)
 
 void Shell::showProgress(const Progress &progress)
 {
-    if (options.json && !m_isTerminal)
+    if (isQuiet || (options.json && !m_isTerminal))
         return;
     const auto now = std::chrono::steady_clock::now();
     if (now - m_shown < (m_isTerminal ? std::chrono::steady_clock::duration(kTerminalInterval)
@@ -103,6 +103,8 @@ void Shell::clearProgress()
 
 void Shell::result(const Json &json, const std::string &text)
 {
+    if (isQuiet)
+        return;
     clearProgress();
     std::string output = options.json ? json.dump(-1, ' ', false, Json::error_handler_t::replace) : text;
     if (!output.empty() && output.back() != '\n')
@@ -116,7 +118,7 @@ void Shell::result(const Json &json, const std::string &text)
 
 void Shell::note(const std::string &text)
 {
-    if (options.json && !m_isTerminal)
+    if (isQuiet || (options.json && !m_isTerminal))
         return;
     clearProgress();
     writeError(text + "\n");
@@ -124,6 +126,8 @@ void Shell::note(const std::string &text)
 
 void Shell::notice(const std::string &sentence)
 {
+    if (isQuiet)
+        return;
     clearProgress();
     writeError(sentence + "\n");
 }

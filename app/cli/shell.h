@@ -48,6 +48,7 @@ public:
 
     CommonOptions options;
     std::function<void()> verb; ///< set by the chosen sub-command
+    bool isQuiet = false; ///< one of several processes of which another speaks: errors alone are said
 
     const JobContext &context() const { return m_context; }
 

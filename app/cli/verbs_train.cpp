@@ -2,8 +2,10 @@
 #include "app/cli/verbs.h"
 
 #include "backend/engine/compute_device.h"
+#include "backend/engine/process_group.h"
 #include "backend/workflow/compare.h"
 #include "backend/workflow/evaluate.h"
+#include "backend/workflow/job_folder.h"
 #include "backend/workflow/recover.h"
 
 #include <CLI/CLI.hpp>
@@ -19,7 +21,7 @@ namespace secateur::cli {
 namespace {
 
 struct RecoverArguments {
-    std::string model, parent, out, resume;
+    std::string model, parent, out, resume, optionsFile, jobFolder;
     std::vector<std::string> ranks; ///< "pattern=rank"
     workflow::RecoverRequest request;
 };
@@ -99,21 +101,62 @@ std::string recoverText(const RunRecord &record, const TrainingResult &training,
     return text + (training.adapter ? "Adapter in " : "Model in ") + out + "\n";
 }
 
+void recoverElsewhere(Shell &shell, const RecoverArguments &arguments)
+{
+    workflow::JobFolderRequest job;
+    job.folder = arguments.jobFolder;
+    job.program = std::filesystem::read_symlink("/proc/self/exe");
+    job.model = arguments.model;
+    job.parent = arguments.parent;
+    job.adapter = shell.options.adapter;
+    job.data = arguments.request.data;
+    job.options = arguments.request.options;
+    job.options.seed = shell.options.seed;
+    job.compute = shell.options.compute;
+    checkRecoveryOptions(job.options);
+    const std::string out = workflow::writeJobFolder(job).string();
+    shell.result({{"job_folder", arguments.jobFolder}, {"out", out}},
+                 "Job in " + arguments.jobFolder
+                     + ": run recover.sh there, or sbatch job.sbatch. The result will be in " + out + "\n");
+}
+
+/// The processes that a launcher started with this one, as the environment says; null: there are none. Met before the
+/// model is read, so that no one waits long for one that failed at that.
+std::shared_ptr<const ProcessGroup> recoverGroup(Shell &shell)
+{
+    const auto processes = processSettings();
+    if (!processes)
+        return nullptr;
+    shell.isQuiet = processes->rank > 0;
+    ComputeSettings &compute = shell.options.compute;
+    compute.device = deviceOfProcess(compute.device, *processes);
+    compute.threads = threadsOfProcess(compute.threads, *processes);
+    return std::make_shared<const ProcessGroup>(*processes);
+}
+
 void recoverModel(Shell &shell, RecoverArguments arguments)
 {
     if (!arguments.resume.empty())
         recoverFromCheckpoint(shell, arguments);
+    if (!arguments.optionsFile.empty()) {
+        arguments.request.options = workflow::readJobOptions(arguments.optionsFile);
+        shell.options.seed = arguments.request.options.seed;
+    }
     recoverRequire(arguments.model, "MODEL");
     recoverRequire(arguments.request.data, "--data");
-    recoverRequire(arguments.out, "--out");
     recoverRanks(arguments);
+    if (!arguments.jobFolder.empty()) {
+        recoverElsewhere(shell, arguments);
+        return;
+    }
+    recoverRequire(arguments.out, "--out");
+    arguments.request.origin = recoverOrigin(shell, arguments);
     workflow::RecoverRequest request = std::move(arguments.request);
     request.options.seed = shell.options.seed;
+    request.group = recoverGroup(shell);
     const auto model = request.options.kind == "scratch"
         ? workflow::openUntrained(arguments.model, request.options, shell.options.compute)
         : shell.openBase(arguments.model);
-    arguments.request.data = request.data;
-    request.origin = recoverOrigin(shell, arguments);
     request.outputFolder = arguments.out;
     request.basePath = arguments.model;
     if (request.options.kind == "distill") {
@@ -252,6 +295,10 @@ void compareFolders(Shell &shell, const CompareArguments &arguments)
 void addRecoverVerb(CLI::App &program, Shell &shell)
 {
     auto *verb = program.add_subcommand("recover", "Train an adapter or all weights");
+    verb->footer(
+        "Several processes share every step when a launcher (torchrun, srun, mpirun) or RANK and WORLD_SIZE say "
+        "so; they meet at MASTER_ADDR and MASTER_PORT or in the new file SECATEUR_RENDEZVOUS, and wait "
+        "SECATEUR_PROCESS_TIMEOUT seconds for each other (600).");
     const auto arguments = std::make_shared<RecoverArguments>();
     RecoveryOptions &options = arguments->request.options;
     verb->add_option("MODEL", arguments->model, "model; with --kind scratch a folder with config.json and tokenizer");
@@ -259,6 +306,11 @@ void addRecoverVerb(CLI::App &program, Shell &shell)
     verb->add_option("--out", arguments->out, "adapter or model folder to write");
     verb->add_option("--resume", arguments->resume,
                      "go on behind the last checkpoint of this output folder, as the run was started");
+    verb->add_option("--job-folder", arguments->jobFolder,
+                     "write scripts that train elsewhere into this new folder, and do not train")
+        ->excludes("--resume");
+    verb->add_option("--options", arguments->optionsFile, "options.json of a job folder, in place of those below")
+        ->excludes("--resume");
     verb->add_option("--checkpoint-steps", options.checkpointSteps,
                      "a checkpoint after so many steps, 0 = when stopped")
         ->check(CLI::NonNegativeNumber)

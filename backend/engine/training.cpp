@@ -9,6 +9,7 @@
 #include "backend/engine/training/run_checks.h"
 #include "backend/engine/training/sample_order.h"
 #include "backend/engine/training/trained_model.h"
+#include "backend/engine/training/training_share.h"
 
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/linalg_vector_norm.h>
@@ -126,9 +127,29 @@ Model::Impl trainingShallower(const Model::Impl &model, const RecoveryOptions &o
     return shallower;
 }
 
+/// Of the random numbers that process \a rank draws in a step; all bits are mixed, some generators look at 32 of them.
+std::uint64_t trainingSeed(std::uint64_t seed, int rank, std::int64_t step)
+{
+    SeededRandom ofStep(seed ^ (static_cast<std::uint64_t>(step) << 20));
+    SeededRandom ofRank(ofStep.next() ^ static_cast<std::uint64_t>(rank));
+    return ofRank.next();
+}
+
 double trainingSecondsSince(std::chrono::steady_clock::time_point start)
 {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Several processes stop together, after a step: inside one nobody does.
+JobContext trainingUnstopped(const JobContext &outer)
+{
+    const auto report = [&outer](const Progress &progress) {
+        try {
+            outer.checkpoint(progress);
+        } catch (const Cancelled &) { // NOLINT(bugprone-empty-catch): asked for again at the end of the step
+        }
+    };
+    return {{}, report};
 }
 
 /// One run: the tensors that are trained, and everything that a step needs.
@@ -141,7 +162,8 @@ public:
           m_trained(std::move(trained)),
           m_samples(std::move(samples)),
           m_order(m_samples.trained, options.seed),
-          m_optimizer(m_trained.tensors, options)
+          m_optimizer(m_trained.tensors, options),
+          m_share(inputs.group)
     {
         m_terms.recompute = options.recompute;
         if (inputs.parent && options.kind == "distill") {
@@ -152,6 +174,19 @@ public:
         if (!inputs.checkpoints.empty())
             m_random = randomState(device());
     }
+
+    /// Throws when the processes of the run do not do the same.
+    void requireSame(std::int64_t step) const
+    {
+        SampleRefs samples = m_samples.trained;
+        samples.insert(samples.end(), m_samples.heldOut.begin(), m_samples.heldOut.end());
+        m_share.requireSameRun(m_options, samples, step);
+        requireSameWeights(step);
+    }
+    void requireSameWeights(std::int64_t step) const { m_share.requireSameWeights(m_trained.tensors, step); }
+
+    /// One of the processes was asked to stop.
+    bool stopIsAgreed() const { return m_stops; }
 
     const at::Device device() const { return m_trained.model->device(); }
     const TrainedModel &trained() const { return m_trained; }
@@ -193,16 +228,26 @@ public:
         double loss = 0;
         const bool drops = m_options.layerDrop > 0
             && static_cast<double>(step) >= m_options.layerDropFrom * static_cast<double>(m_options.steps);
-        std::int64_t index = 0;
-        for (const SampleRefs &part : microBatches(batch, kMicroBatchTokens)) {
-            context.checkpoint({"recover.step", step, m_options.steps, tokensPerSecond});
+        // rank 0 draws on from the state that checkpoints hold, the others begin each step anew
+        if (m_share.rank() > 0)
+            seedRandomNumbers(device(), trainingSeed(m_options.seed, m_share.rank(), step));
+        const JobContext inside = insideOf(context);
+        const auto parts = microBatches(batch, kMicroBatchTokens);
+        for (const BatchPiece &piece : m_share.pieces(parts, kMicroBatchTokens, drops)) {
+            inside.checkpoint({"recover.step", step, m_options.steps, tokensPerSecond});
             const TrainingGradMode gradients;
             const TrainingAutocast autocast(device(), m_options.autocast);
             const Model::Impl &model = *m_trained.model;
-            loss += drops ? accumulateGradients(trainingShallower(model, m_options, step, index++), part, weight, terms)
-                          : accumulateGradients(model, part, weight, terms);
-            trainingRequireFinite(loss, "loss", point.step, point.learningRate);
+            loss += drops ? accumulateGradients(trainingShallower(model, m_options, step, piece.part), piece.samples,
+                                                weight, terms)
+                          : accumulateGradients(model, piece.samples, weight, terms);
         }
+        std::vector<double> sums = {loss, m_share.isShared() && context.stopRequested() ? 1.0 : 0.0};
+        m_share.sum(sums);
+        loss = sums[0];
+        m_stops = sums[1] > 0;
+        trainingRequireFinite(loss, "loss", point.step, point.learningRate);
+        m_share.sumGradients(m_trained.tensors);
         point.loss = loss / weight;
         point.gradientNorm = trainingClip(m_trained.tensors, m_options.clipNorm);
         trainingRequireFinite(point.gradientNorm, "gradient", point.step, point.learningRate);
@@ -218,16 +263,18 @@ public:
 
     double heldOutLoss(std::int64_t step, const JobContext &context) const
     {
-        double loss = 0;
-        double weight = 0;
-        for (const SampleRefs &part : microBatches(m_samples.heldOut, kMicroBatchTokens)) {
-            context.checkpoint({"recover.step", step, m_options.steps, 0});
+        std::vector<double> sums = {0, 0}; // loss, weight
+        const JobContext inside = insideOf(context);
+        const auto parts = microBatches(m_samples.heldOut, kMicroBatchTokens);
+        for (const BatchPiece &piece : m_share.pieces(parts, kMicroBatchTokens, false)) {
+            inside.checkpoint({"recover.step", step, m_options.steps, 0});
             const TrainingAutocast autocast(device(), m_options.autocast);
-            loss += accumulateGradients(*m_trained.model, part, 1, m_terms);
-            for (const TrainingSample *sample : part)
-                weight += scoredWeight(*sample);
+            sums[0] += accumulateGradients(*m_trained.model, piece.samples, 1, m_terms);
+            for (const TrainingSample *sample : piece.samples)
+                sums[1] += scoredWeight(*sample);
         }
-        return loss / weight;
+        m_share.sum(sums);
+        return sums[0] / sums[1];
     }
 
     void writeCheckpointOf(const TrainingResult &result)
@@ -244,12 +291,19 @@ public:
     }
 
 private:
+    JobContext insideOf(const JobContext &context) const
+    {
+        return m_share.isShared() ? trainingUnstopped(context) : context;
+    }
+
     RecoveryOptions m_options;
     const TrainingInputs &m_inputs;
     TrainedModel m_trained;
     UsableSamples m_samples;
     SampleOrder m_order;
     Optimizer m_optimizer;
+    TrainingShare m_share;
+    bool m_stops = false;
     LossTerms m_terms;
     Tensor m_random; ///< in front of the next step
     std::int64_t m_tokens = 0;
@@ -277,6 +331,8 @@ void trainingSteps(TrainingRun &run, const RecoveryOptions &options, const Train
     };
     // measured in front of a step, so that a run that goes on behind a checkpoint measures what is missing
     for (auto step = static_cast<std::int64_t>(result.points.size()); step < options.steps; ++step) {
+        if (run.stopIsAgreed())
+            throw Cancelled{};
         if (step % options.heldOutEvery == 0)
             measure(step);
         result.stoppedEarly = trainingIsOver(result.heldOut, options.patience);
@@ -289,10 +345,14 @@ void trainingSteps(TrainingRun &run, const RecoveryOptions &options, const Train
         if (inputs.feed)
             inputs.feed->append(point);
         const bool isDue = options.checkpointSteps > 0 && (step + 1) % options.checkpointSteps == 0;
+        if (isDue || step + 1 == options.steps)
+            run.requireSameWeights(step + 1);
         if (isDue && !inputs.checkpoints.empty())
             run.writeCheckpointOf(result);
     }
     measure(options.steps);
+    if (inputs.group)
+        return; // whoever asks one process to stop now must not part them
     context.checkpoint({"recover.step", options.steps, options.steps, rate()});
 }
 
@@ -320,6 +380,7 @@ TrainingResult trainingLoop(const Model &base, const std::vector<TrainingSample>
                 inputs.feed->append(point);
         }
     }
+    run.requireSame(static_cast<std::int64_t>(result.points.size()));
     try {
         trainingSteps(run, options, inputs, context, result);
     } catch (const Cancelled &) {

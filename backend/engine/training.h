@@ -11,6 +11,8 @@
 
 namespace secateur {
 
+class ProcessGroup;
+
 /// One training sample: ids and which positions are scored (lossMask[t] != 0 means token t is predicted from its
 /// predecessors and counts). lossMask[0] is ignored.
 struct TrainingSample {
@@ -50,6 +52,7 @@ struct TrainingInputs {
     std::filesystem::path checkpoints = {}; ///< folder for them; empty: none are written
     std::map<std::string, std::string> origin = {}; ///< goes into the checkpoints
     const CheckpointRecord *resume = nullptr; ///< go on behind this checkpoint; same options and samples
+    const ProcessGroup *group = nullptr; ///< all its processes train together; only rank 0 has checkpoints and a feed
 };
 
 struct TrainingResult {
@@ -71,7 +74,9 @@ struct TrainingResult {
 /// step and learning rate; a checkpoint that cannot be written throws Error(Io); checkpoints written before stay. The
 /// same seed and thread count give the same weights, with or without a checkpoint in between.
 /// Each optimiser step takes whole samples, in seeded shuffled order, as many as fit into batchTokens (at least one),
-/// and none twice. Distillation (Hinton 2015): (1 − w)·CE + w·T²·KL(parent ‖ model), both softened by T.
+/// and none twice. Several processes share the samples of every step; their sums differ from those of one process by
+/// rounding alone, but for dropout, which each draws for itself. They stop together after a step. Throws Error(Io) when
+/// one of them has ended. Distillation (Hinton 2015): (1 − w)·CE + w·T²·KL(parent ‖ model), both softened by T.
 TrainingResult train(const Model &base, const std::vector<TrainingSample> &samples, const RecoveryOptions &options,
                      const JobContext &context = {}, const TrainingInputs &inputs = {});
 

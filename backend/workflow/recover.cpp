@@ -1,6 +1,7 @@
 #include "backend/workflow/recover.h"
 
 #include "backend/engine/compute_device.h"
+#include "backend/engine/process_group.h"
 #include "backend/io/atomic_file.h"
 #include "backend/io/corpus.h"
 #include "backend/io/digest.h"
@@ -250,6 +251,22 @@ std::string runName(const RecoveryOptions &options, std::size_t done, bool isWho
         + (options.steps == 1 ? " step" : " steps");
 }
 
+/// \a info, and where the last checkpoint lies if there is one. Any process of a run may say so, also one that writes
+/// none itself.
+Error recoverKeptError(ErrorInfo info, const std::filesystem::path &output)
+{
+    std::error_code ignored;
+    if (!output.empty() && std::filesystem::is_directory(checkpointFolder(output), ignored)) {
+        try {
+            const CheckpointRecord kept = latestCheckpoint(checkpointFolder(output));
+            info.hint += (info.hint.empty() ? "" : " ") + std::string("The weights after step ")
+                + std::to_string(kept.step) + " are in '" + kept.folder.string() + "'.";
+        } catch (const Error &) { // NOLINT(bugprone-empty-catch): none is whole, the first error is what matters
+        }
+    }
+    return Error(std::move(info));
+}
+
 void writeOutput(const LoadedModel &dense, const RecoverRequest &request, const RecoverOutcome &outcome,
                  const JobContext &context)
 {
@@ -374,7 +391,9 @@ RecoverOutcome recover(const LoadedModel &dense, const Model &model, const Recov
     inputs.origin = request.origin;
     inputs.origin["model_digest"] = dense.info.digest;
     inputs.origin["data_sha256"] = data.sha256;
-    if (!request.outputFolder.empty())
+    inputs.group = request.group.get();
+    const bool writes = !request.outputFolder.empty() && (!request.group || request.group->rank() == 0);
+    if (writes)
         inputs.checkpoints = checkpointFolder(request.outputFolder);
     if (request.resume) {
         requireSameOrigin(*request.resume, inputs.origin);
@@ -385,14 +404,7 @@ RecoverOutcome recover(const LoadedModel &dense, const Model &model, const Recov
     try {
         outcome.training = train(model, data.samples, options, context, inputs);
     } catch (const Error &error) {
-        std::error_code ignored;
-        if (inputs.checkpoints.empty() || !std::filesystem::is_directory(inputs.checkpoints, ignored))
-            throw;
-        const CheckpointRecord kept = latestCheckpoint(inputs.checkpoints);
-        ErrorInfo info = error.info();
-        info.hint += (info.hint.empty() ? "" : " ") + std::string("The weights after step ") + std::to_string(kept.step)
-            + " are in '" + kept.folder.string() + "'.";
-        throw Error(std::move(info));
+        throw recoverKeptError(error.info(), request.outputFolder);
     }
     RunRecord &record = outcome.record;
     record.options = options;
@@ -408,7 +420,7 @@ RecoverOutcome recover(const LoadedModel &dense, const Model &model, const Recov
         record.tokensPerSecond = static_cast<double>(outcome.training.tokens - before) / outcome.training.seconds;
     const auto done = record.losses.size();
     record.name = runName(options, done, !outcome.training.cancelled && !outcome.training.stoppedEarly);
-    if (!request.outputFolder.empty() && done > 0) {
+    if (writes && done > 0) {
         writeOutput(dense, request, outcome, context);
         std::error_code ignored;
         if (!outcome.training.cancelled)

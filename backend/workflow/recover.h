@@ -20,6 +20,7 @@ struct RecoverRequest {
     std::shared_ptr<const Model> parent; ///< to distil from; null: the dense model
     std::map<std::string, std::string> origin; ///< goes into the checkpoints beside the digests of model and data
     std::optional<CheckpointRecord> resume; ///< go on behind this checkpoint, with its options
+    std::shared_ptr<const ProcessGroup> group; ///< trains together with these processes, of which rank 0 writes
 };
 struct RecoverOutcome {
     RunRecord record; ///< id and plan are left for the caller

@@ -20,12 +20,17 @@ void setRandomState(const at::Device &device, const Tensor &state)
     generator.set_state(state);
 }
 
-RandomSeedScope::RandomSeedScope(const at::Device &device, std::uint64_t seed)
-    : m_device(device), m_state(randomState(device))
+void seedRandomNumbers(const at::Device &device, std::uint64_t seed)
 {
     at::Generator generator = at::globalContext().defaultGenerator(device);
     const std::lock_guard lock(generator.mutex());
     generator.set_current_seed(seed);
+}
+
+RandomSeedScope::RandomSeedScope(const at::Device &device, std::uint64_t seed)
+    : m_device(device), m_state(randomState(device))
+{
+    seedRandomNumbers(device, seed);
 }
 
 RandomSeedScope::~RandomSeedScope()
