@@ -123,40 +123,42 @@ void RecoveryController::finish(const std::string &id)
     Q_EMIT runningChanged();
 }
 
-void RecoveryController::countData(const QString &source, int maxLength)
+void RecoveryController::describeData(const QStringList &sources, const RecoveryOptions &options)
 {
+    m_reader.cancelAll();
+    const int generation = ++m_countGeneration;
     const LoadedWeights *weights = m_services.workspace.weights();
     if (!weights || !weights->tokenizer)
         return;
-    const int generation = ++m_countGeneration;
-    m_services.runner.submit<TrainingDataSummary>(
-        QString(), QString(), this,
-        [source, maxLength, tokenizer = weights->tokenizer, chatTemplate = weights->chatTemplate](const JobContext &) {
-            TrainingDataSummary summary;
-            summary.source = source;
-            RecoveryOptions options;
-            options.maxLength = maxLength;
-            try {
-                const workflow::TrainingData data
-                    = workflow::makeTrainingData(source.toStdString(), *tokenizer, chatTemplate.get(), options);
-                summary.name = qString(data.name);
-                summary.sha256 = qString(data.sha256);
-                summary.documents = static_cast<qint64>(data.samples.size());
-                summary.tokens = data.tokens;
-                summary.scoredTokens = data.scoredTokens;
-                summary.dropped = data.dropped;
-                summary.skipped = data.skipped;
-            } catch (const Error &error) {
-                summary.problem = qString(error.info().message);
-            }
-            return summary;
-        },
-        [this, generation](Outcome<TrainingDataSummary> outcome) {
-            if (generation != m_countGeneration)
-                return;
-            if (auto *summary = std::get_if<TrainingDataSummaryPtr>(&outcome))
-                Q_EMIT dataCounted(*summary);
-        });
+    for (const QString &source : sources) {
+        workflow::TrainingDataQuestion question;
+        question.source = source.toStdString();
+        question.tokenizer = weights->tokenizer;
+        question.chatTemplate = weights->chatTemplate;
+        question.modelThinks = m_services.workspace.modelKind() == u"think";
+        question.options = options;
+        const int positions = m_services.workspace.config().maxPositions;
+        if (positions > 0) // as the run will do
+            question.options.maxLength = std::min(options.maxLength, positions);
+        m_reader.submit<TrainingDataSummary>(
+            QString(), QString(), this,
+            [question](const JobContext &context) {
+                TrainingDataSummary summary;
+                try {
+                    summary.card = workflow::describeTrainingData(question, context);
+                } catch (const Error &error) {
+                    summary.problem = error.info();
+                }
+                summary.card.source = question.source;
+                return summary;
+            },
+            [this, generation](Outcome<TrainingDataSummary> outcome) {
+                if (generation != m_countGeneration)
+                    return;
+                if (auto *summary = std::get_if<TrainingDataSummaryPtr>(&outcome))
+                    Q_EMIT dataDescribed(*summary);
+            });
+    }
 }
 
 } // namespace secateur

@@ -4,6 +4,7 @@
 #include "app/subject.h"
 #include "backend/core/metric_feed.h"
 #include "backend/workflow/recover.h"
+#include "backend/workflow/training_data.h"
 
 #include <QObject>
 #include <QString>
@@ -15,12 +16,11 @@ class QTimer;
 
 namespace secateur {
 
-/// The training data of the next run, counted through the model's tokenizer.
+/// A data set as counted through the model's tokenizer, or why it cannot be used.
 struct TrainingDataSummary {
-    QString source; ///< as asked
-    QString name, sha256;
-    qint64 documents = 0, tokens = 0, scoredTokens = 0, dropped = 0, skipped = 0;
-    QString problem; ///< why it cannot be used; empty: it can
+    workflow::TrainingDataCard card;
+    ErrorInfo problem; ///< without a message: none
+    bool isUsable() const { return problem.message.empty(); }
 };
 using TrainingDataSummaryPtr = std::shared_ptr<const TrainingDataSummary>;
 
@@ -40,12 +40,13 @@ public:
     int plannedSteps() const;
     const std::vector<TrainingPoint> &livePoints() const { return m_points; }
 
-    void countData(const QString &source, int maxLength);
+    /// Counts \a sources in this order, beside whatever the compute thread does; what was asked before is given up.
+    void describeData(const QStringList &sources, const RecoveryOptions &options);
 
 Q_SIGNALS:
     void runningChanged();
     void pointsArrived();
-    void dataCounted(const secateur::TrainingDataSummaryPtr &summary);
+    void dataDescribed(const secateur::TrainingDataSummaryPtr &summary);
     void runFinished(const QString &id);
 
 private:
@@ -60,6 +61,7 @@ private:
     QTimer *m_poll;
     std::deque<Pending> m_runs; ///< in the order of the queue
     std::vector<TrainingPoint> m_points; ///< of the first of m_runs
+    JobRunner m_reader; ///< a thread of its own: counting touches no tensor and must not wait for a run
     int m_countGeneration = 0;
 
     void drain();

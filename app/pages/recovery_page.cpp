@@ -2,24 +2,20 @@
 
 #include "app/pages/recovery_estimate.h"
 #include "app/qt_paths.h"
-#include "app/settings/app_settings.h"
 #include "app/workspace.h"
 #include "widgets/charts/accuracy_chart.h"
 #include "widgets/charts/loss_chart.h"
-#include "widgets/controls/banner.h"
 #include "widgets/controls/empty_state.h"
 #include "widgets/theme/number_text.h"
 #include "widgets/theme/theme.h"
 
 #include <QComboBox>
 #include <QDoubleSpinBox>
-#include <QFileInfo>
 #include <QLabel>
 #include <QProgressBar>
 #include <QPushButton>
 #include <QSpinBox>
 #include <QStackedWidget>
-#include <QTimer>
 
 #include <algorithm>
 
@@ -95,48 +91,6 @@ void RecoveryPage::applyPreset()
     }
 }
 
-void RecoveryPage::setDataSource(const QString &source)
-{
-    m_source = source;
-    countData();
-}
-
-void RecoveryPage::countData()
-{
-    m_summary.reset();
-    m_dataName->setText(m_source == u"bundled" ? tr("Bundled conversations") : QFileInfo(m_source).fileName());
-    m_dataDetails->setText(m_workspace->hasWeights() ? tr("counting…") : tr("counted when the weights are there"));
-    m_dataWarning->hide();
-    m_recovery->countData(m_source, m_maxLength->value());
-    showEstimate();
-    showButton();
-}
-
-void RecoveryPage::showData(const TrainingDataSummaryPtr &summary)
-{
-    m_summary = summary;
-    if (!summary->problem.isEmpty()) {
-        m_dataDetails->setText(tr("not usable"));
-        m_dataWarning->setText(tr("This data cannot be used."), summary->problem);
-        m_dataWarning->show();
-    } else {
-        m_dataName->setText(m_source == u"bundled" ? tr("Bundled conversations") : summary->name);
-        m_dataDetails->setText(tr("%1 samples · %2 tokens, %3 scored\nsha256 %4… · %5")
-                                   .arg(exactCount(summary->documents), exactCount(summary->tokens),
-                                        exactCount(summary->scoredTokens), summary->sha256.left(8),
-                                        m_workspace->weights() && m_workspace->weights()->chatTemplate
-                                            ? tr("through the chat template")
-                                            : tr("no chat template")));
-        if (summary->dropped > 0) {
-            m_dataWarning->setText(tr("%n sample(s) are too long.", nullptr, static_cast<int>(summary->dropped)),
-                                   tr("They are left out, never cut: raise “Longest sample” to keep them."));
-            m_dataWarning->show();
-        }
-    }
-    showEstimate();
-    showButton();
-}
-
 void RecoveryPage::showEstimate()
 {
     if (!m_workspace->hasModel())
@@ -173,8 +127,9 @@ void RecoveryPage::setQueueReason(const QString &reason)
 void RecoveryPage::showButton()
 {
     QString reason = m_reason;
-    if (reason.isEmpty() && m_summary && !m_summary->problem.isEmpty())
-        reason = m_summary->problem;
+    const TrainingDataSummaryPtr data = m_data->summary();
+    if (reason.isEmpty() && data && !data->isUsable())
+        reason = qString(data->problem.message);
     m_queue->setEnabled(reason.isEmpty());
     m_queue->setToolTip(reason.isEmpty() ? tr("Put this run into the queue (Ctrl+Return)")
                                          : tr("<b>Queue next run is off</b><br>%1").arg(reason));
@@ -187,7 +142,7 @@ void RecoveryPage::queueRun()
     Subject subject = m_workspace->subject(m_workspace->currentSubject());
     if (!subject.run.empty())
         subject = m_workspace->subject(subject.plan ? qString(subject.plan->id) : u"dense"_qs);
-    m_recovery->start(subject, m_source, options());
+    m_recovery->start(subject, m_data->source(), options());
 }
 
 void RecoveryPage::showRun()
@@ -272,7 +227,7 @@ QString RecoveryPage::commandLine() const
     const LoadedWeights *weights = m_workspace->weights();
     const RecoveryOptions now = options();
     return u"secateur-cli recover '%1' --data '%2' --kind lora --steps %3 --seed %4 --out DIR"_qs
-        .arg(weights ? fromPath(weights->path) : u"MODEL"_qs, m_source)
+        .arg(weights ? fromPath(weights->path) : u"MODEL"_qs, m_data->source())
         .arg(now.steps)
         .arg(now.seed);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/controllers/recovery_controller.h"
+#include "app/pages/recovery_data_picker.h"
 
 #include <QWidget>
 
@@ -11,14 +12,12 @@ class QProgressBar;
 class QPushButton;
 class QSpinBox;
 class QStackedWidget;
-class QTimer;
 class QVBoxLayout;
 
 namespace secateur {
 
 class AccuracyChart;
 class AppSettings;
-class Banner;
 class EmptyState;
 class LossChart;
 class UserPrompts;
@@ -32,8 +31,9 @@ public:
                  QWidget *parent = nullptr);
 
     RecoveryOptions options() const;
-    QString dataSource() const { return m_source; }
-    void setDataSource(const QString &source);
+    QString dataSource() const { return m_data->source(); }
+    void setDataSource(const QString &source) { m_data->setSource(source); }
+    RecoveryDataPicker *dataPicker() const { return m_data; }
     QPushButton *queueButton() const { return m_queue; }
     QPushButton *stopButton() const { return m_stop; }
     QSpinBox *stepsBox() const { return m_steps; }
@@ -53,14 +53,10 @@ private:
     RecoveryController *m_recovery;
     UserPrompts *m_prompts;
     AppSettings *m_settings;
-    QString m_source = QStringLiteral("bundled");
-    TrainingDataSummaryPtr m_summary;
     QString m_reason;
 
     QLabel *m_subject;
-    QLabel *m_dataName;
-    QLabel *m_dataDetails;
-    Banner *m_dataWarning;
+    RecoveryDataPicker *m_data;
     QComboBox *m_preset;
     QSpinBox *m_rank;
     QDoubleSpinBox *m_alpha;
@@ -87,16 +83,12 @@ private:
     QPushButton *m_evaluate;
     LossChart *m_chart;
     AccuracyChart *m_bars;
-    QTimer *m_count;
 
     QWidget *makeForm();
-    void makeDataCard(QVBoxLayout *layout);
     void makeMethodForm(QVBoxLayout *layout);
     void makeEstimate(QVBoxLayout *layout);
     QWidget *makeRun();
     void applyPreset();
-    void countData();
-    void showData(const TrainingDataSummaryPtr &summary);
     void showEstimate();
     void showRun();
     void showNumbers(const std::vector<TrainingPoint> &points, int planned);

@@ -1,19 +1,15 @@
 // The widgets of the Recovery view; what they show is in recovery_page.cpp.
 #include "app/pages/recovery_page.h"
 
-#include "app/settings/app_settings.h"
-#include "app/user_prompts.h"
 #include "app/workspace.h"
 #include "widgets/charts/accuracy_chart.h"
 #include "widgets/charts/loss_chart.h"
-#include "widgets/controls/banner.h"
 #include "widgets/controls/empty_state.h"
 #include "widgets/theme/theme.h"
 
 #include <QClipboard>
 #include <QComboBox>
 #include <QDoubleSpinBox>
-#include <QFileInfo>
 #include <QFormLayout>
 #include <QGuiApplication>
 #include <QLabel>
@@ -23,7 +19,6 @@
 #include <QSpinBox>
 #include <QSplitter>
 #include <QStackedWidget>
-#include <QTimer>
 #include <QVBoxLayout>
 
 namespace secateur {
@@ -54,12 +49,8 @@ RecoveryPage::RecoveryPage(Workspace *workspace, RecoveryController *recovery, U
       m_workspace(workspace),
       m_recovery(recovery),
       m_prompts(prompts),
-      m_settings(settings),
-      m_count(new QTimer(this))
+      m_settings(settings)
 {
-    m_count->setSingleShot(true);
-    m_count->setInterval(300);
-    connect(m_count, &QTimer::timeout, this, &RecoveryPage::countData);
     auto *outer = new QHBoxLayout(this);
     outer->setContentsMargins(0, 0, 0, 0);
     outer->setSpacing(0);
@@ -73,15 +64,16 @@ RecoveryPage::RecoveryPage(Workspace *workspace, RecoveryController *recovery, U
     applyPreset();
     setFocusProxy(m_preset);
 
-    connect(m_recovery, &RecoveryController::dataCounted, this, &RecoveryPage::showData);
+    connect(m_data, &RecoveryDataPicker::changed, this, &RecoveryPage::showEstimate);
+    connect(m_data, &RecoveryDataPicker::changed, this, &RecoveryPage::showButton);
     connect(m_recovery, &RecoveryController::runningChanged, this, &RecoveryPage::showRun);
     connect(m_recovery, &RecoveryController::pointsArrived, this, [this] {
         m_chart->setPoints(m_recovery->livePoints(), m_recovery->plannedSteps());
         showNumbers(m_recovery->livePoints(), m_recovery->plannedSteps());
     });
-    connect(m_workspace, &Workspace::documentChanged, this, &RecoveryPage::countData);
+    connect(m_workspace, &Workspace::documentChanged, m_data, &RecoveryDataPicker::count);
     connect(m_workspace, &Workspace::documentChanged, this, &RecoveryPage::showRun);
-    connect(m_workspace, &Workspace::weightsChanged, this, &RecoveryPage::countData);
+    connect(m_workspace, &Workspace::weightsChanged, m_data, &RecoveryDataPicker::count);
     connect(m_workspace, &Workspace::recordsChanged, this, &RecoveryPage::showRun);
     connect(m_workspace, &Workspace::currentSubjectChanged, this, &RecoveryPage::showRun);
     showRun();
@@ -107,7 +99,8 @@ QWidget *RecoveryPage::makeForm()
     setSecondary(m_subject);
     layout->addWidget(title);
     layout->addWidget(m_subject);
-    makeDataCard(layout);
+    m_data = new RecoveryDataPicker(m_workspace, m_recovery, m_prompts, m_settings, content);
+    layout->addWidget(m_data);
     makeMethodForm(layout);
     makeEstimate(layout);
     layout->addStretch(1);
@@ -121,48 +114,6 @@ QWidget *RecoveryPage::makeForm()
     buttons->addWidget(copy);
     layout->addLayout(buttons);
     return area;
-}
-
-void RecoveryPage::makeDataCard(QVBoxLayout *layout)
-{
-    QWidget *content = layout->parentWidget();
-    layout->addWidget(recoveryHead(tr("Data"), content));
-    auto *card = new QFrame(content);
-    card->setProperty("panel", true);
-    card->setFrameShape(QFrame::StyledPanel);
-    auto *inside = new QVBoxLayout(card);
-    inside->setContentsMargins(8, 6, 8, 8);
-    inside->setSpacing(4);
-    m_dataName = new QLabel(card);
-    m_dataName->setFont(titleFont());
-    m_dataDetails = new QLabel(card);
-    m_dataDetails->setWordWrap(true);
-    m_dataDetails->setFont(secondaryFont());
-    setSecondary(m_dataDetails);
-    auto *buttons = new QHBoxLayout;
-    auto *change = new QPushButton(tr("Change…"), card);
-    auto *bundled = new QPushButton(tr("Bundled"), card);
-    buttons->addWidget(change);
-    buttons->addWidget(bundled);
-    buttons->addStretch(1);
-    inside->addWidget(m_dataName);
-    inside->addWidget(m_dataDetails);
-    inside->addLayout(buttons);
-    layout->addWidget(card);
-    m_dataWarning = new Banner(Banner::Kind::Warning, content);
-    m_dataWarning->setBoxed(true);
-    m_dataWarning->setClosable(false);
-    m_dataWarning->hide();
-    layout->addWidget(m_dataWarning);
-    connect(change, &QPushButton::clicked, this, [this] {
-        const QString file = m_prompts->openFile(tr("Choose training data"), m_settings->lastFolder(),
-                                                 tr("Chats and text (*.jsonl *.json *.txt *.md);;All files (*)"));
-        if (!file.isEmpty()) {
-            m_settings->setLastFolder(QFileInfo(file).absolutePath());
-            setDataSource(file);
-        }
-    });
-    connect(bundled, &QPushButton::clicked, this, [this] { setDataSource(u"bundled"_qs); });
 }
 
 void RecoveryPage::makeMethodForm(QVBoxLayout *layout)
@@ -213,7 +164,7 @@ void RecoveryPage::makeMethodForm(QVBoxLayout *layout)
     for (QSpinBox *spin : {m_rank, m_steps, m_batchTokens, m_maxLength})
         connect(spin, &QSpinBox::valueChanged, this, &RecoveryPage::showEstimate);
     connect(m_layers, &QComboBox::currentIndexChanged, this, &RecoveryPage::showEstimate);
-    connect(m_maxLength, &QSpinBox::valueChanged, m_count, qOverload<>(&QTimer::start));
+    connect(m_maxLength, &QSpinBox::valueChanged, this, [this] { m_data->setOptions(options()); });
 }
 
 void RecoveryPage::makeEstimate(QVBoxLayout *layout)

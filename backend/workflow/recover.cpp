@@ -21,6 +21,8 @@ namespace secateur::workflow {
 
 namespace {
 
+constexpr std::int64_t kRowsPerReport = 64;
+
 bool recoverIsBlank(std::string_view text)
 {
     return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
@@ -155,6 +157,7 @@ public:
 
     void add(TrainingSample sample)
     {
+        m_data.longest = std::max(m_data.longest, sample.ids.size());
         if (sample.ids.size() > m_limit) {
             ++m_data.dropped;
             m_data.shortest = m_data.shortest == 0 ? sample.ids.size() : std::min(m_data.shortest, sample.ids.size());
@@ -205,26 +208,6 @@ private:
     float m_promptWeight;
     TrainingData &m_data;
 };
-
-/// Why no sample is left, one sentence for each reason.
-[[noreturn]] void refuseEmptyData(const TrainingData &data, int maxLength)
-{
-    const std::string limit = std::to_string(maxLength) + " tokens";
-    if (data.dropped > 0 && data.skipped == 0)
-        throw Error(ErrorKind::InvalidArgument,
-                    "'" + data.name + "' has no sample of at most " + limit + ": " + std::to_string(data.dropped)
-                        + " are longer, the shortest has " + std::to_string(data.shortest) + ".",
-                    "Raise the sample length or choose other data.");
-    if (data.dropped == 0)
-        throw Error(ErrorKind::InvalidArgument,
-                    "'" + data.name + "' has nothing to learn from: none of its " + std::to_string(data.skipped)
-                        + " samples has a response.",
-                    "Each conversation needs an assistant turn that is not empty.");
-    throw Error(ErrorKind::InvalidArgument,
-                "'" + data.name + "' has no sample of at most " + limit + ": " + std::to_string(data.dropped)
-                    + " are longer and " + std::to_string(data.skipped) + " have no response.",
-                "Raise the sample length or choose other data.");
-}
 
 /// Refuses a checkpoint of another model or of other data.
 void requireSameOrigin(const CheckpointRecord &checkpoint, const std::map<std::string, std::string> &origin)
@@ -313,14 +296,23 @@ TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokeni
                               const RecoveryOptions &options)
 {
     const std::filesystem::path path = source == "bundled" ? bundledData(true) : std::filesystem::path(source);
-    const Corpus corpus = readCorpus(path);
+    return makeTrainingData(readCorpus(path), path, tokenizer, chatTemplate, options);
+}
+
+TrainingData makeTrainingData(const Corpus &corpus, const std::filesystem::path &path, const Tokenizer &tokenizer,
+                              const ChatTemplate *chatTemplate, const RecoveryOptions &options,
+                              const JobContext &context)
+{
     TrainingData data;
     data.name = corpus.name;
     data.sha256 = corpus.sha256;
     data.skipped = corpus.skipped;
     SampleSink sink(options, data);
     std::optional<Error> refusal;
+    std::int64_t row = 0;
     for (const CorpusSample &sample : corpus.samples) {
+        if (row++ % kRowsPerReport == 0)
+            context.checkpoint({"recover.data", row - 1, static_cast<std::int64_t>(corpus.samples.size())});
         if (!sample.isChat()) {
             const TokenIds ids = tokenizer.encode(sample.text);
             const auto weights = sample.spans.empty() ? std::vector<float>() : spanWeights(sample, ids, tokenizer);
@@ -347,6 +339,27 @@ TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokeni
     return data;
 }
 
+void requireSamples(const TrainingData &data, int maxLength)
+{
+    if (!data.samples.empty())
+        return;
+    const std::string limit = std::to_string(maxLength) + " tokens";
+    if (data.dropped > 0 && data.skipped == 0)
+        throw Error(ErrorKind::InvalidArgument,
+                    "'" + data.name + "' has no sample of at most " + limit + ": " + std::to_string(data.dropped)
+                        + " are longer, the shortest has " + std::to_string(data.shortest) + ".",
+                    "Raise the sample length or choose other data.");
+    if (data.dropped == 0)
+        throw Error(ErrorKind::InvalidArgument,
+                    "'" + data.name + "' has nothing to learn from: none of its " + std::to_string(data.skipped)
+                        + " samples has a response.",
+                    "Each conversation needs an assistant turn that is not empty.");
+    throw Error(ErrorKind::InvalidArgument,
+                "'" + data.name + "' has no sample of at most " + limit + ": " + std::to_string(data.dropped)
+                    + " are longer and " + std::to_string(data.skipped) + " have no response.",
+                "Raise the sample length or choose other data.");
+}
+
 RecoverOutcome recover(const LoadedModel &dense, const Model &model, const RecoverRequest &request,
                        const JobContext &context, MetricFeed *feed)
 {
@@ -363,8 +376,7 @@ RecoverOutcome recover(const LoadedModel &dense, const Model &model, const Recov
         chatTemplateIfAny(dense); // a template that cannot be read is the better reason
         throw;
     }
-    if (data.samples.empty())
-        refuseEmptyData(data, options.maxLength);
+    requireSamples(data, options.maxLength);
 
     TrainingInputs inputs;
     inputs.feed = feed;

@@ -2,6 +2,7 @@
 
 #include "backend/core/session.h"
 #include "backend/engine/training.h"
+#include "backend/io/corpus.h"
 #include "backend/workflow/workbench.h"
 
 #include <filesystem>
@@ -49,11 +50,18 @@ struct TrainingData {
     std::int64_t dropped = 0; ///< longer than maxLength
     std::int64_t split = 0; ///< texts longer than maxLength that became several samples
     std::size_t shortest = 0; ///< tokens of the shortest one that was dropped
+    std::size_t longest = 0; ///< tokens of the longest one, dropped ones included
     std::int64_t skipped = 0; ///< empty responses
     std::int64_t tokens = 0, scoredTokens = 0;
     std::string name, sha256;
 };
 TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokenizer, const ChatTemplate *chatTemplate,
                               const RecoveryOptions &options);
+/// The same from a file that has been read; \a path is named in errors.
+TrainingData makeTrainingData(const Corpus &corpus, const std::filesystem::path &path, const Tokenizer &tokenizer,
+                              const ChatTemplate *chatTemplate, const RecoveryOptions &options,
+                              const JobContext &context = {});
+/// Throws Error(InvalidArgument) when no sample is left, with one sentence for each reason.
+void requireSamples(const TrainingData &data, int maxLength);
 
 } // namespace secateur::workflow
