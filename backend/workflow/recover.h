@@ -3,9 +3,11 @@
 #include "backend/core/session.h"
 #include "backend/engine/training.h"
 #include "backend/io/corpus.h"
+#include "backend/workflow/recovery_probes.h"
 #include "backend/workflow/workbench.h"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,10 +23,16 @@ struct RecoverRequest {
     std::shared_ptr<const Model> parent; ///< to distil from; null: the dense model
     std::map<std::string, std::string> origin; ///< goes into the checkpoints beside the digests of model and data
     std::optional<CheckpointRecord> resume; ///< go on behind this checkpoint, with its options
+    std::optional<PruningPlan> plan; ///< that the model was made with; goes into the checkpoints, to start again
+    bool keepHistory = false; ///< write historyFolder() beside the output, with the adapter of each checkpoint
+    std::vector<std::string> probes; ///< asked before the first step, at each checkpoint and at the end
+    int probeTokens = 128; ///< of an answer at most
+    std::function<void(const ProbeRound &)> onProbes; ///< compute thread; may be empty
 };
 struct RecoverOutcome {
     RunRecord record; ///< id and plan are left for the caller
     TrainingResult training;
+    std::vector<ProbeRound> probes;
 };
 /// Chat data: response-only loss through the template (every assistant turn, its end mark included). Text: all tokens.
 /// Samples longer than maxLength are dropped and counted. Throws Error(InvalidArgument) when nothing is left.
@@ -43,6 +51,9 @@ CheckpointRecord findCheckpoint(const std::filesystem::path &folder);
 /// A model with new weights from a folder with config.json, and tokenizer and template as openModel(): N(0, σ²) with
 /// the family's initializer_range unless \a options say otherwise, norms one, biases zero. f32.
 LoadedModel openUntrained(const std::string &argument, const RecoveryOptions &options, const ComputeSettings &settings);
+
+/// A model of the shape of \a model, pruned or not, with new weights. f32, on the same device.
+Model untrainedLike(const Model &model, const RecoveryOptions &options);
 
 /// The samples as recover() sees them.
 struct TrainingData {

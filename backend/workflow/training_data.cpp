@@ -36,7 +36,7 @@ void countAnswers(const Corpus &corpus, TrainingDataCard &card)
 }
 
 /// A few stray answers of the other kind do not make a mixture.
-std::string kindOf(const TrainingDataCard &card)
+std::string trainingKindOf(const TrainingDataCard &card)
 {
     if (card.answers == 0)
         return "text";
@@ -55,7 +55,7 @@ TrainingDataCard describeTrainingData(const TrainingDataQuestion &question, cons
     card.form = corpus.kind;
     card.documents = static_cast<std::int64_t>(corpus.samples.size());
     countAnswers(corpus, card);
-    card.kind = kindOf(card);
+    card.kind = trainingKindOf(card);
 
     const TrainingData data = makeTrainingData(corpus, path, *question.tokenizer, question.chatTemplate.get(),
                                                question.options, context);
