@@ -29,10 +29,10 @@ QString dataTitle(const QString &source)
 
 QString dataForm(const TrainingDataCard &card)
 {
-    return card.form == "chat"              ? RecoveryDataPicker::tr("chat")
-        : card.form == "prompt-response"    ? RecoveryDataPicker::tr("prompt and response")
-        : card.form == "jsonl-text"         ? RecoveryDataPicker::tr("texts")
-                                            : RecoveryDataPicker::tr("one text");
+    return card.form == "chat"           ? RecoveryDataPicker::tr("chat")
+        : card.form == "prompt-response" ? RecoveryDataPicker::tr("prompt and response")
+        : card.form == "jsonl-text"      ? RecoveryDataPicker::tr("texts")
+                                         : RecoveryDataPicker::tr("one text");
 }
 
 DataSetText dataText(const TrainingDataSummary &summary)
@@ -57,7 +57,9 @@ DataSetText dataText(const TrainingDataSummary &summary)
         : text.kind == Kind::Instruct     ? RecoveryDataPicker::tr("instruct")
         : text.kind == Kind::Mixed        ? RecoveryDataPicker::tr("mixed")
                                           : RecoveryDataPicker::tr("text");
-    text.lines += RecoveryDataPicker::tr("%1 samples · %2 tokens").arg(exactCount(card.samples), exactCount(card.tokens));
+    text.lines += card.samples == 1
+        ? RecoveryDataPicker::tr("1 sample · %1 tokens").arg(exactCount(card.tokens))
+        : RecoveryDataPicker::tr("%1 samples · %2 tokens").arg(exactCount(card.samples), exactCount(card.tokens));
     text.lines += RecoveryDataPicker::tr("%1 scored (%2) · longest %3")
                       .arg(exactCount(card.scoredTokens),
                            percent(card.tokens > 0 ? double(card.scoredTokens) / double(card.tokens) : 0, 0),
@@ -108,9 +110,17 @@ RecoveryDataPicker::RecoveryDataPicker(Workspace *workspace, RecoveryController 
     for (Banner *banner : {m_fitWarning, m_lengthWarning}) {
         banner->setBoxed(true);
         banner->setClosable(false);
+        banner->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Maximum);
         banner->hide();
         layout->addWidget(banner);
     }
+    m_useFitting = new QPushButton(this);
+    m_useFitting->hide();
+    layout->insertWidget(layout->indexOf(m_lengthWarning), m_useFitting, 0, Qt::AlignLeft);
+    connect(m_useFitting, &QPushButton::clicked, this, [this] {
+        if (DataSetCard *better = card(fittingSource()))
+            better->setChecked(true);
+    });
     for (const QString &source : sources())
         addCard(source);
     m_cards.at(m_source)->setChecked(true);
@@ -230,8 +240,7 @@ void RecoveryDataPicker::showCard(const QString &source)
     }
     DataSetText text;
     text.title = dataTitle(source);
-    text.lines
-        = {m_workspace->hasWeights() ? tr("counting…") : tr("counted when the weights are there")};
+    text.lines = {m_workspace->hasWeights() ? tr("counting…") : tr("counted when the weights are there")};
     m_cards.at(source)->setContent(text);
 }
 
@@ -248,12 +257,14 @@ QString RecoveryDataPicker::fittingSource() const
 
 void RecoveryDataPicker::showWarnings()
 {
-    m_fitWarning->clearButtons();
     const TrainingDataSummaryPtr chosen = summary();
     const bool isUsable = chosen && chosen->isUsable();
     const auto fit = isUsable ? chosen->card.fit : TrainingDataCard::Fit::Good;
     m_fitWarning->setVisible(fit != TrainingDataCard::Fit::Good);
     m_lengthWarning->setVisible(isUsable && chosen->card.dropped > 0);
+    const QString better = fit == TrainingDataCard::Fit::Good ? QString() : fittingSource();
+    m_useFitting->setVisible(!better.isEmpty());
+    m_useFitting->setText(tr("Use %1").arg(dataTitle(better)));
     if (!isUsable)
         return;
     const TrainingDataCard &card = chosen->card;
@@ -272,13 +283,9 @@ void RecoveryDataPicker::showWarnings()
                                  "teach it to think aloud.")
                                   .arg(exactCount(card.traces), exactCount(card.answers), model));
     }
-    const QString better = fittingSource();
-    if (fit != TrainingDataCard::Fit::Good && !better.isEmpty())
-        connect(m_fitWarning->addButton(tr("Use %1").arg(dataTitle(better))), &QPushButton::clicked, this,
-                [this, better] { this->card(better)->setChecked(true); });
-    m_lengthWarning->setText(tr("%1 of %2 samples are too long.")
-                                 .arg(exactCount(card.dropped), exactCount(card.dropped + card.samples)),
-                             tr("They are left out, never cut: raise “Longest sample” to keep them."));
+    m_lengthWarning->setText(
+        tr("%1 of %2 samples are too long.").arg(exactCount(card.dropped), exactCount(card.dropped + card.samples)),
+        tr("They are left out, never cut: raise “Longest sample” to keep them."));
 }
 
 } // namespace secateur

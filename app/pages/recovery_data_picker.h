@@ -8,6 +8,7 @@
 #include <map>
 #include <vector>
 
+class QPushButton;
 class QTimer;
 class QVBoxLayout;
 
@@ -35,6 +36,7 @@ public:
     TrainingDataSummaryPtr summary() const; ///< of the chosen set; null: still counting
     DataSetCard *card(const QString &source) const; ///< null: not in the list
     Banner *fitWarning() const { return m_fitWarning; }
+    QPushButton *useFittingButton() const { return m_useFitting; }
 
 public Q_SLOTS:
     void count();
@@ -54,6 +56,7 @@ private:
     std::map<QString, TrainingDataSummaryPtr> m_summaries;
     QVBoxLayout *m_list;
     Banner *m_fitWarning;
+    QPushButton *m_useFitting; ///< another set of the list that fits
     Banner *m_lengthWarning;
     QTimer *m_recount;
 

@@ -46,6 +46,8 @@ public:
     void setDataFolder(const QString &folder);
     QStringList trainingData() const; ///< files that were added to the Recovery view
     void setTrainingData(const QStringList &files);
+    QStringList probes(const QStringList &standard) const; ///< questions of the Recovery view
+    void setProbes(const QStringList &questions);
     QString lastFolder() const;
     void setLastFolder(const QString &folder);
 

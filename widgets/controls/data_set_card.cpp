@@ -14,12 +14,12 @@ namespace {
 
 constexpr int kCardMargin = 8;
 constexpr int kCardGap = 2;
-constexpr int kCardTextFlags = Qt::AlignLeft | Qt::AlignTop | Qt::TextWrapAnywhere;
+constexpr int kCardTextFlags = Qt::AlignLeft | Qt::AlignTop | Qt::TextWordWrap;
 
 int cardTextHeight(const QString &text, int width)
 {
     const QFontMetrics metrics(secondaryFont());
-    return metrics.boundingRect(QRect(0, 0, width, 10000), kCardTextFlags | Qt::TextWordWrap, text).height();
+    return metrics.boundingRect(QRect(0, 0, width, 10000), kCardTextFlags, text).height();
 }
 
 } // namespace
@@ -49,7 +49,8 @@ void DataSetCard::setContent(const DataSetText &content)
 QString DataSetCard::shownLines() const
 {
     // an error is shown whole: it says what to mend
-    return isChecked() || m_content.isProblem ? m_content.lines.join(u'\n') : m_content.lines.value(0);
+    QString lines = isChecked() || m_content.isProblem ? m_content.lines.join(u'\n') : m_content.lines.value(0);
+    return lines.replace(u'/', QStringLiteral("/\u200b")); // paths may be longer than a line
 }
 
 int DataSetCard::heightForWidth(int width) const
@@ -68,7 +69,10 @@ void DataSetCard::paintEvent(QPaintEvent *)
 {
     const ThemeColors &colors = themeColors(this);
     QPainter painter(this);
-    painter.fillRect(rect(), isChecked() ? colors.base : underMouse() && isEnabled() ? colors.alternate : colors.window);
+    painter.fillRect(rect(),
+                     isChecked()                       ? colors.base
+                         : underMouse() && isEnabled() ? colors.alternate
+                                                       : colors.window);
     painter.setPen(colors.line);
     painter.drawRect(rect().adjusted(0, 0, -1, -1));
     if (isChecked())
@@ -101,8 +105,7 @@ void DataSetCard::paintEvent(QPaintEvent *)
                      title.elidedText(m_content.title, Qt::ElideMiddle, titleRect.width()));
     painter.setFont(secondaryFont());
     painter.setPen(m_content.isProblem ? colors.error.text : colors.secondaryText);
-    painter.drawText(inside.adjusted(0, title.height() + kCardGap, 0, 0), kCardTextFlags | Qt::TextWordWrap,
-                     shownLines());
+    painter.drawText(inside.adjusted(0, title.height() + kCardGap, 0, 0), kCardTextFlags, shownLines());
 }
 
 void DataSetCard::keyPressEvent(QKeyEvent *event)
