@@ -153,6 +153,8 @@ void RecoveryController::start(const RecoveryOrder &order)
     pending.options = order.options;
     pending.output = folder;
     pending.questions = request.probes;
+    if (order.resume)
+        pending.resumedFrom = order.resume->output;
     pending.feed = std::move(feed);
     m_runs.push_back(std::move(pending));
     if (m_runs.size() == 1)
@@ -257,12 +259,7 @@ void RecoveryController::drain()
     if (rounds.size() != history.probes.size()) {
         history.probes = std::move(rounds);
         history.questions = m_runs.front().questions;
-        history.adapters.clear();
-        const int every = m_runs.front().options.checkpointSteps;
-        for (const workflow::ProbeRound &round : history.probes) {
-            if (every > 0 && round.step > 0 && round.step % every == 0 && !m_runs.front().options.trainsWeights())
-                history.adapters.push_back(round.step);
-        }
+        readKeptAdapters();
     }
     Q_EMIT pointsArrived();
 }

@@ -104,6 +104,7 @@ private:
         QString title;
         RecoveryOptions options;
         std::filesystem::path output;
+        std::filesystem::path resumedFrom; ///< its output; empty: begins anew
         std::vector<std::string> questions;
         std::shared_ptr<Feed> feed;
         bool isPaused = false;
@@ -122,6 +123,7 @@ private:
 
     std::string freeRunId() const;
     void drain();
+    void readKeptAdapters();
     double finish(const std::string &id);
     void keep(const RecoveryOrder &order, const std::string &id, const std::filesystem::path &folder,
               const workflow::RecoverOutcome &outcome, double pausedSeconds);

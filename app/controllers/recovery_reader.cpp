@@ -66,6 +66,21 @@ void RecoveryController::readHistory(const QString &run)
         });
 }
 
+/// Of the run that goes on: older ones are thinned out, so only the folder knows.
+void RecoveryController::readKeptAdapters()
+{
+    const Pending &run = m_runs.front();
+    m_history.submit<workflow::RunHistory>(
+        QString(), QString(), this, [output = run.output](const JobContext &) { return workflow::loadHistory(output); },
+        [this, id = run.id](Outcome<workflow::RunHistory> outcome) {
+            const auto *history = std::get_if<RunHistoryPtr>(&outcome);
+            if (!history || m_runs.empty() || m_runs.front().id != id)
+                return;
+            m_live.history.adapters = (*history)->adapters;
+            Q_EMIT pointsArrived();
+        });
+}
+
 void RecoveryController::findUnfinished()
 {
     const Workspace &workspace = m_services.workspace;
@@ -91,8 +106,9 @@ void RecoveryController::findUnfinished()
                 return;
             m_unfinished.clear();
             for (const workflow::UnfinishedRun &run : **found) {
-                const bool isRunning = std::any_of(
-                    m_runs.begin(), m_runs.end(), [&](const Pending &pending) { return pending.output == run.output; });
+                const bool isRunning = std::any_of(m_runs.begin(), m_runs.end(), [&](const Pending &pending) {
+                    return pending.output == run.output || pending.resumedFrom == run.output;
+                });
                 if (!isRunning)
                     m_unfinished.push_back(run);
             }
@@ -131,6 +147,8 @@ void RecoveryController::discard(const workflow::UnfinishedRun &run)
         return;
     std::error_code ignored;
     std::filesystem::remove_all(workflow::checkpointFolder(run.output), ignored);
+    if (!std::filesystem::exists(run.output, ignored)) // no record looks back at it
+        std::filesystem::remove_all(workflow::historyFolder(run.output), ignored);
     findUnfinished();
 }
 

@@ -39,6 +39,18 @@ std::int64_t historyStep(const std::filesystem::path &folder)
     return error == std::errc() && rest == end ? step : -1;
 }
 
+std::vector<std::int64_t> keptSteps(const std::filesystem::path &folder)
+{
+    std::vector<std::int64_t> steps;
+    std::error_code error;
+    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+        if (historyStep(it->path()) >= 0)
+            steps.push_back(historyStep(it->path()));
+    }
+    std::sort(steps.begin(), steps.end());
+    return steps;
+}
+
 nlohmann::json probeJson(const ProbeRound &round)
 {
     auto answers = nlohmann::json::array();
@@ -131,11 +143,7 @@ RunHistory loadHistory(const std::filesystem::path &output)
     RunHistory history;
     std::error_code error;
     const std::filesystem::path folder = historyFolder(output);
-    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-        if (historyStep(it->path()) >= 0)
-            history.adapters.push_back(historyStep(it->path()));
-    }
-    std::sort(history.adapters.begin(), history.adapters.end());
+    history.adapters = keptSteps(folder);
     const std::string file = (folder / "run.json").string();
     if (!std::filesystem::exists(file, error))
         return history;
@@ -167,6 +175,13 @@ void keepAdapter(const std::filesystem::path &output, const CheckpointRecord &ch
     for (const auto &entry : std::filesystem::directory_iterator(source))
         std::filesystem::copy_file(entry.path(), folder.path() / entry.path().filename());
     folder.commit();
+    const std::vector<std::int64_t> kept = keptSteps(target.parent_path());
+    if (kept.size() <= kKeptAdapters)
+        return;
+    for (std::size_t i = 1; i + 1 < kept.size(); i += 2) { // the first and the newest stay
+        std::error_code ignored;
+        std::filesystem::remove_all(historyAdapter(output, kept[i]), ignored);
+    }
 }
 
 std::vector<UnfinishedRun> unfinishedRuns(const std::vector<std::filesystem::path> &folders,

@@ -28,7 +28,9 @@ std::filesystem::path historyAdapter(const std::filesystem::path &output, std::i
 void saveHistory(const std::filesystem::path &output, const RunHistory &history);
 /// Empty when there is none. Throws Error(BadFormat) naming file and field.
 RunHistory loadHistory(const std::filesystem::path &output);
-/// Keeps the adapter of \a checkpoint for later; a run that trains all weights keeps none.
+/// Keeps the adapter of \a checkpoint for later; a run that trains all weights keeps none. A long run keeps at most
+/// kKeptAdapters: of older ones every second goes.
+constexpr std::size_t kKeptAdapters = 16;
 void keepAdapter(const std::filesystem::path &output, const CheckpointRecord &checkpoint);
 
 /// A run that ended before its last step and can go on.

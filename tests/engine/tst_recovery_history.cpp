@@ -19,6 +19,7 @@ private Q_SLOTS:
     void probesAreAskedAtEveryCheckpointAndChangeNothing();
     void historyKeepsCurveAnswersAndAdapters();
     void aStoppedRunIsFoundAndEndsLikeAWholeOne();
+    void aLongRunThinsOutItsAdapters();
     void runsOfOtherModelsAndBrokenFoldersAreNotOffered();
 
 private:
@@ -116,6 +117,20 @@ void TestRecoveryHistory::aStoppedRunIsFoundAndEndsLikeAWholeOne()
         steps.push_back(round.step);
     QCOMPARE(steps, (std::vector<std::int64_t>{0, 2, 4, 6})); // those before the stop included
     QVERIFY(workflow::unfinishedRuns({path("")}, m_model.info.digest).empty());
+}
+
+void TestRecoveryHistory::aLongRunThinsOutItsAdapters()
+{
+    CheckpointRecord record;
+    record.folder = path("a checkpoint");
+    fs::create_directories(record.folder / "adapter");
+    writeFileAtomically(record.folder / "adapter" / "adapter_config.json", "{}");
+    for (record.step = 10; record.step <= 1000; record.step += 10)
+        workflow::keepAdapter(path("long"), record);
+    const auto kept = workflow::loadHistory(path("long")).adapters;
+    QVERIFY(kept.size() <= workflow::kKeptAdapters && kept.size() >= workflow::kKeptAdapters / 2);
+    QCOMPARE(kept.back(), 1000);
+    QCOMPARE(kept.front(), 10);
 }
 
 void TestRecoveryHistory::runsOfOtherModelsAndBrokenFoldersAreNotOffered()

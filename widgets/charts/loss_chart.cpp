@@ -250,7 +250,8 @@ void LossChart::setPoints(const std::vector<TrainingPoint> &points, std::int64_t
 {
     m_private->points = points;
     m_private->plannedSteps = plannedSteps;
-    m_private->hovered = -1;
+    if (m_private->hovered >= static_cast<int>(points.size())) // a growing run leaves the pointer where it is
+        m_private->hovered = -1;
     m_private->refill();
 }
 
