@@ -132,6 +132,7 @@ void RecoveryPage::makeQueueRow(QVBoxLayout *layout, QWidget *parent)
 {
     auto *row = new QHBoxLayout;
     row->setContentsMargins(12, 8, 12, 8);
+    row->setSpacing(8);
     m_queue = new QPushButton(tr("Queue next run"), parent);
     m_queue->setProperty("primary", true);
     auto *more = new QPushButton(tr("More"), parent);

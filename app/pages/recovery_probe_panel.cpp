@@ -77,8 +77,13 @@ RecoveryProbePanel::RecoveryProbePanel(UserPrompts *prompts, QWidget *parent)
     m_table->setShowGrid(false);
     m_table->setWordWrap(false);
     m_table->setAlternatingRowColors(true);
-    m_table->verticalHeader()->hide();
+    // Questions stay in sight while the answers scroll.
     m_table->verticalHeader()->setDefaultSectionSize(26);
+    m_table->verticalHeader()->setFixedWidth(210);
+    m_table->verticalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
+    m_table->verticalHeader()->setTextElideMode(Qt::ElideRight);
+    m_table->verticalHeader()->setHighlightSections(false);
+    m_table->setCornerButtonEnabled(false);
     m_table->horizontalHeader()->setHighlightSections(false);
     m_table->horizontalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
     layout->addWidget(m_table, 1);
@@ -86,10 +91,10 @@ RecoveryProbePanel::RecoveryProbePanel(UserPrompts *prompts, QWidget *parent)
     connect(m_edit, &QPushButton::clicked, this, &RecoveryProbePanel::editRequested);
     connect(m_fork, &QPushButton::clicked, this, [this] { Q_EMIT forkRequested(currentStep()); });
     connect(m_table, &QTableView::activated, this,
-            [this](const QModelIndex &index) { readAnswer(index.row(), index.column() - 1); });
+            [this](const QModelIndex &index) { readAnswer(index.row(), index.column()); });
     connect(m_table->selectionModel(), &QItemSelectionModel::currentChanged, this, [this](const QModelIndex &index) {
-        if (index.isValid() && index.column() > 0)
-            m_slider->setValue(index.column() - 1);
+        if (index.isValid())
+            m_slider->setValue(index.column());
     });
     setRounds({}, {}, {});
 }
@@ -110,7 +115,7 @@ void RecoveryProbePanel::setRounds(const std::vector<std::string> &questions,
                                    const std::vector<std::int64_t> &adapters)
 {
     const bool isSame = questions == m_questions && rounds == m_rounds && adapters == m_adapters;
-    if (isSame && m_model->columnCount() > 0)
+    if (isSame && !m_note->text().isEmpty())
         return;
     // Who looks at the newest checkpoint follows the run; who has gone back stays there.
     const bool follows = m_rounds.empty() || m_slider->value() + 1 >= static_cast<int>(m_rounds.size())
@@ -119,26 +124,27 @@ void RecoveryProbePanel::setRounds(const std::vector<std::string> &questions,
     m_rounds = rounds;
     m_adapters = adapters;
     m_model->clear();
-    QStringList heads{tr("Question")};
+    QStringList heads;
     for (const workflow::ProbeRound &round : rounds)
         heads += tr("step %1").arg(round.step);
+    m_model->setColumnCount(static_cast<int>(rounds.size()));
+    m_model->setRowCount(static_cast<int>(questions.size()));
     m_model->setHorizontalHeaderLabels(heads);
     for (std::size_t row = 0; row < questions.size(); ++row) {
         const int line = static_cast<int>(row);
         auto *question = new QStandardItem(qString(questions[row]));
         question->setToolTip(qString(questions[row]));
-        m_model->setItem(line, 0, question);
+        m_model->setVerticalHeaderItem(line, question);
         for (std::size_t i = 0; i < rounds.size(); ++i) {
             if (row >= rounds[i].answers.size())
                 continue;
             const workflow::ProbeAnswer &answer = rounds[i].answers[row];
             auto *item = new QStandardItem(u"%1 · %2"_qs.arg(probeSize(answer), probeLine(answer)));
             item->setToolTip(u"%1, %2\n\n%3"_qs.arg(probeSize(answer), probeEnd(answer), qString(answer.text)));
-            m_model->setItem(line, static_cast<int>(i) + 1, item);
+            m_model->setItem(line, static_cast<int>(i), item);
         }
     }
-    m_table->setColumnWidth(0, 220);
-    for (int column = 1; column < m_model->columnCount(); ++column)
+    for (int column = 0; column < m_model->columnCount(); ++column)
         m_table->setColumnWidth(column, 190);
     {
         const QSignalBlocker quiet(m_slider);
@@ -155,9 +161,9 @@ void RecoveryProbePanel::setRounds(const std::vector<std::string> &questions,
 
 void RecoveryProbePanel::showCurrent()
 {
-    const int current = m_slider->value() + 1;
+    const int current = m_slider->value();
     const ThemeColors &colors = themeColors(this);
-    for (int column = 1; column < m_model->columnCount(); ++column) {
+    for (int column = 0; column < m_model->columnCount(); ++column) {
         QFont font = m_table->font();
         font.setBold(column == current);
         m_model->horizontalHeaderItem(column)->setFont(font);
@@ -170,7 +176,7 @@ void RecoveryProbePanel::showCurrent()
     QMetaObject::invokeMethod(
         m_table,
         [this] {
-            const QModelIndex shown = m_model->index(std::max(0, m_table->currentIndex().row()), m_slider->value() + 1);
+            const QModelIndex shown = m_model->index(std::max(0, m_table->currentIndex().row()), m_slider->value());
             if (shown.isValid())
                 m_table->scrollTo(shown);
         },

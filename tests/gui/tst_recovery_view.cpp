@@ -249,7 +249,7 @@ void TestRecoveryView::aRunShowsItsCurveAndAnswers()
     QCOMPARE(page().chart()->points().size(), 6U);
     // Held-out losses and answers come from what is kept beside the adapter.
     QTRY_VERIFY(page().chart()->hoverText(2).contains(u"held out"_qs));
-    QCOMPARE(page().probePanel()->table()->model()->columnCount(), 1 + 4); // steps 0, 2, 4, 6
+    QCOMPARE(page().probePanel()->table()->model()->columnCount(), 4); // steps 0, 2, 4, 6
     QCOMPARE(page().probePanel()->table()->model()->rowCount(), 2);
     QCOMPARE(page().probePanel()->currentStep(), 6);
 }
@@ -306,7 +306,9 @@ void TestRecoveryView::pausedRunGoesOn()
 
 void TestRecoveryView::stoppedRunIsOfferedAndEndsWhole()
 {
-    page().form()->setOptions(shortRun(150, 0));
+    RecoveryOptions options = shortRun(150, 0);
+    options.heldOut = 0;
+    page().form()->setOptions(options);
     QTRY_VERIFY(picker().summary());
     const std::size_t before = runs().size();
     page().queueRun();
@@ -331,7 +333,9 @@ void TestRecoveryView::interruptedRunIsOfferedAfterARestart()
     m_driver->prompts->savedFile = session;
     m_driver->window().actions()->save->trigger();
     QTRY_VERIFY_WITH_TIMEOUT(!m_driver->workspace().isDirty(), 30000);
-    page().form()->setOptions(shortRun(120, 0));
+    RecoveryOptions options = shortRun(120, 0);
+    options.heldOut = 0;
+    page().form()->setOptions(options);
     QTRY_VERIFY(picker().summary());
     const std::size_t before = runs().size();
     page().queueRun();
