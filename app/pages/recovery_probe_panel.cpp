@@ -5,6 +5,7 @@
 #include "widgets/theme/number_text.h"
 #include "widgets/theme/theme.h"
 
+#include <QFontMetrics>
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
@@ -20,6 +21,8 @@
 namespace secateur {
 
 namespace {
+
+constexpr int kQuestionWidth = 210;
 
 QString probeSize(const workflow::ProbeAnswer &answer)
 {
@@ -79,9 +82,8 @@ RecoveryProbePanel::RecoveryProbePanel(UserPrompts *prompts, QWidget *parent)
     m_table->setAlternatingRowColors(true);
     // Questions stay in sight while the answers scroll.
     m_table->verticalHeader()->setDefaultSectionSize(26);
-    m_table->verticalHeader()->setFixedWidth(210);
+    m_table->verticalHeader()->setFixedWidth(kQuestionWidth);
     m_table->verticalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
-    m_table->verticalHeader()->setTextElideMode(Qt::ElideRight);
     m_table->verticalHeader()->setHighlightSections(false);
     m_table->setCornerButtonEnabled(false);
     m_table->horizontalHeader()->setHighlightSections(false);
@@ -132,7 +134,9 @@ void RecoveryProbePanel::setRounds(const std::vector<std::string> &questions,
     m_model->setHorizontalHeaderLabels(heads);
     for (std::size_t row = 0; row < questions.size(); ++row) {
         const int line = static_cast<int>(row);
-        auto *question = new QStandardItem(qString(questions[row]));
+        const QFontMetrics metrics(m_table->verticalHeader()->font());
+        auto *question = new QStandardItem(
+            metrics.elidedText(qString(questions[row]).simplified(), Qt::ElideRight, kQuestionWidth - 12));
         question->setToolTip(qString(questions[row]));
         m_model->setVerticalHeaderItem(line, question);
         for (std::size_t i = 0; i < rounds.size(); ++i) {
