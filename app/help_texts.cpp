@@ -50,11 +50,23 @@ HelpText viewHelp(int tab)
             helpText(QT_TRANSLATE_NOOP("Help", "Recovery")),
             helpText(QT_TRANSLATE_NOOP(
                 "Help",
-                "<p>A <b>LoRA adapter</b> is trained on the pruned model. At the left is the next run, at the right "
-                "the "
-                "current one. Losses are in nat per scored token; with chat data only the answers are scored.</p>"
-                "<p><b>Stop and keep</b> ends the run after its step and keeps the weights. A run is a record: it is "
-                "never undone, only followed by another.</p>")),
+                "<p>At the left is the next run, at the right the current one. <b>Data</b>: each card is a set, "
+                "counted "
+                "through the model's own template; <b>instruct</b> and <b>think</b> say whether its answers begin with "
+                "a trace. Delete takes a file off the list. Losses are in nat per scored token; with conversations "
+                "only "
+                "the answers are scored.</p><p><b>Recipe</b> fills the form; an edited one is called Custom. "
+                "<b>LoRA</b> "
+                "trains an adapter, <b>Full</b> all weights, <b>Distil</b> follows the dense model as well. <b>Equal "
+                "tokens</b> sets the steps so that two models read the same amount; <b>Controls</b> queues what a run "
+                "is "
+                "to be compared with.</p><p><b>Pause</b> (P) waits between two steps. <b>Stop and keep</b> ends the "
+                "run "
+                "after its step; it can go on later from its checkpoint, also after the program was closed or killed. "
+                "<b>Probe answers</b> are given before the first step and at each checkpoint: the slider walks over "
+                "them, Enter reads one, <b>Fork</b> begins a new run there. A run is a record: it is never undone, "
+                "only "
+                "followed by another.</p>")),
         };
     case 3:
         return {

@@ -64,7 +64,7 @@ JobRow rowOf(const JobStatus &status)
     row.id = status.id;
     row.title = status.title;
     row.subject = status.subject;
-    row.stage = stageText(status.progress.stage);
+    row.stage = status.isPaused ? MainWindow::tr("paused") : stageText(status.progress.stage);
     row.state = static_cast<JobRow::State>(status.state); // the same states in the same order
     row.done = status.progress.done;
     row.total = status.progress.total;

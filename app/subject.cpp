@@ -7,12 +7,11 @@ namespace secateur {
 const Model &modelOf(workflow::Workbench &bench, const Subject &subject)
 {
     if (!subject.run.empty()) {
-        if (!bench.runAdapter(subject.run)) {
+        if (!bench.hasRun(subject.run)) {
             if (subject.adapter.empty())
                 throw Error(ErrorKind::NotFound, "run '" + subject.name + "' has no adapter on disk",
                             "Train it again, or open its adapter folder.");
-            const Model &base = subject.plan ? bench.planModel(*subject.plan) : *bench.dense().model;
-            bench.setRun(subject.run, subject.plan ? &*subject.plan : nullptr, loadAdapter(subject.adapter, base));
+            workflow::openRun(bench, subject.run, subject.plan ? &*subject.plan : nullptr, subject.adapter);
         }
         return bench.runModel(subject.run);
     }

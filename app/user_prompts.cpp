@@ -38,6 +38,20 @@ QString DialogPrompts::text(const QString &title, const QString &label, const QS
     return accepted ? text : QString();
 }
 
+std::optional<QStringList> DialogPrompts::lines(const QString &title, const QString &label, const QStringList &start)
+{
+    bool accepted = false;
+    const QString text = QInputDialog::getMultiLineText(m_parent, title, label, start.join(u'\n'), &accepted);
+    if (!accepted)
+        return std::nullopt;
+    QStringList lines;
+    for (const QString &line : text.split(u'\n')) {
+        if (!line.trimmed().isEmpty())
+            lines += line.trimmed();
+    }
+    return lines;
+}
+
 UserPrompts::Save DialogPrompts::askUnsaved(const QString &name, int steps)
 {
     QuestionDialog dialog(tr("Save changes?"), m_parent);

@@ -62,6 +62,9 @@ public:
     virtual QString saveFile(const QString &title, const QString &suggestion, const QString &filter) = 0;
     virtual QString text(const QString &title, const QString &label, const QString &value) = 0;
 
+    /// One entry per line; nullopt: cancelled.
+    virtual std::optional<QStringList> lines(const QString &title, const QString &label, const QStringList &start) = 0;
+
     virtual Save askUnsaved(const QString &name, int steps) = 0;
     virtual Quit askQuitWithJobs(const QString &job, bool unsaved) = 0;
     virtual Memory askMemory(const QString &model, const MemoryEstimate &f32, const MemoryEstimate &bf16,
@@ -95,6 +98,7 @@ public:
     QString openFolder(const QString &title, const QString &folder) override;
     QString saveFile(const QString &title, const QString &suggestion, const QString &filter) override;
     QString text(const QString &title, const QString &label, const QString &value) override;
+    std::optional<QStringList> lines(const QString &title, const QString &label, const QStringList &start) override;
     Save askUnsaved(const QString &name, int steps) override;
     Quit askQuitWithJobs(const QString &job, bool unsaved) override;
     Memory askMemory(const QString &model, const MemoryEstimate &f32, const MemoryEstimate &bf16,

@@ -156,29 +156,22 @@
 <context>
     <name>secateur::RecoveryController</name>
     <message numerus="yes">
-        <source>LoRA, %n step(s)</source>
+        <source>%1, %n step(s)</source>
         <translation>
-            <numerusform>LoRA, %n step</numerusform>
-            <numerusform>LoRA, %n steps</numerusform>
+            <numerusform>%1, %n step</numerusform>
+            <numerusform>%1, %n steps</numerusform>
         </translation>
     </message>
     <message numerus="yes">
-        <source>LoRA recovery, %n step(s)</source>
+        <source>%1 recovery, %n step(s)</source>
         <translation>
-            <numerusform>LoRA recovery, %n step</numerusform>
-            <numerusform>LoRA recovery, %n steps</numerusform>
+            <numerusform>%1 recovery, %n step</numerusform>
+            <numerusform>%1 recovery, %n steps</numerusform>
         </translation>
     </message>
 </context>
 <context>
     <name>secateur::RecoveryPage</name>
-    <message numerus="yes">
-        <source>%n sample(s) are too long.</source>
-        <translation>
-            <numerusform>%n sample is too long.</numerusform>
-            <numerusform>%n samples are too long.</numerusform>
-        </translation>
-    </message>
     <message numerus="yes">
         <source>%n run(s) in this session</source>
         <translation>

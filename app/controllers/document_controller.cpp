@@ -12,6 +12,8 @@
 #include "backend/io/session_file.h"
 #include "backend/io/weight_files.h"
 #include "backend/workflow/bundled_models.h"
+#include "backend/workflow/recover.h"
+#include "backend/workflow/recovery_history.h"
 #include "backend/workflow/workbench.h"
 #include "widgets/theme/number_text.h"
 
@@ -74,6 +76,14 @@ gatherAdapters(const std::filesystem::path &file, Session &session,
                     std::filesystem::copy_file(entry.path(), folder.path() / entry.path().filename());
             }
             folder.commit();
+            // What lies beside a result goes with it; without it the result is still whole.
+            for (const auto &[from, to] :
+                 {std::pair(workflow::historyFolder(known->second), workflow::historyFolder(target)),
+                  std::pair(workflow::checkpointFolder(known->second), workflow::checkpointFolder(target))}) {
+                std::error_code ignored;
+                if (std::filesystem::is_directory(from, ignored))
+                    std::filesystem::copy(from, to, std::filesystem::copy_options::recursive, ignored);
+            }
         }
         saved[run.id] = target;
         run.adapterPath = target.lexically_relative(file.parent_path()).generic_string();

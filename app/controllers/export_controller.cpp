@@ -53,7 +53,8 @@ void ExportController::exportModel(const Subject &subject, const QString &folder
         m_services, this, tr("Export model"), qString(subject.name),
         [&bench = m_services.bench, subject, request](const JobContext &context) {
             const Model &model = modelOf(*bench, subject);
-            if (subject.run.empty())
+            // A run without an adapter has trained all weights: they are what is exported.
+            if (subject.run.empty() || !bench->runAdapter(subject.run))
                 return workflow::exportModel(bench->dense(), model, request, context);
             // An adapter is merged into the weights, so that every loader gets the recovered model.
             const Model &base = subject.plan ? bench->planModel(*subject.plan) : *bench->dense().model;

@@ -1,138 +1,29 @@
 #include "app/pages/recovery_page.h"
 
+#include "app/pages/recovery_command.h"
 #include "app/pages/recovery_estimate.h"
 #include "app/qt_paths.h"
-#include "app/settings/app_settings.h"
 #include "app/workspace.h"
-#include "widgets/charts/accuracy_chart.h"
-#include "widgets/charts/loss_chart.h"
+#include "backend/engine/compute_device.h"
 #include "widgets/controls/banner.h"
-#include "widgets/controls/empty_state.h"
 #include "widgets/theme/number_text.h"
 #include "widgets/theme/theme.h"
 
+#include <QCheckBox>
 #include <QComboBox>
-#include <QDoubleSpinBox>
-#include <QFileInfo>
 #include <QLabel>
-#include <QProgressBar>
 #include <QPushButton>
+#include <QSignalBlocker>
 #include <QSpinBox>
-#include <QStackedWidget>
-#include <QTimer>
 
 #include <algorithm>
 
 namespace secateur {
 
-namespace {
-
-/// A finished run as the chart shows it.
-std::vector<TrainingPoint> pointsOf(const RunRecord &run)
+void RecoveryPage::dataChanged()
 {
-    std::vector<TrainingPoint> points;
-    for (std::size_t i = 0; i < run.losses.size(); ++i) {
-        TrainingPoint point;
-        point.step = static_cast<std::int64_t>(i) + 1;
-        point.loss = run.losses[i];
-        point.learningRate = i < run.learningRates.size() ? run.learningRates[i] : 0;
-        point.tokensPerSecond = run.tokensPerSecond;
-        points.push_back(point);
-    }
-    return points;
-}
-
-/// Mean of the last tenth of the losses: one batch alone says little.
-double recentLoss(const std::vector<TrainingPoint> &points)
-{
-    const std::size_t count = std::max<std::size_t>(1, points.size() / 10);
-    double sum = 0;
-    for (std::size_t i = points.size() - count; i < points.size(); ++i)
-        sum += points[i].loss;
-    return sum / static_cast<double>(count);
-}
-
-} // namespace
-
-RecoveryOptions RecoveryPage::options() const
-{
-    RecoveryOptions options;
-    options.rank = m_rank->value();
-    options.alpha = m_alpha->value();
-    if (m_layers->currentIndex() == 1)
-        options.targets = {"q_proj", "k_proj", "v_proj", "o_proj"};
-    else if (m_layers->currentIndex() == 2)
-        options.targets = {"gate_proj", "up_proj", "down_proj"};
-    options.steps = m_steps->value();
-    options.batchTokens = m_batchTokens->value();
-    options.maxLength = m_maxLength->value();
-    options.learningRate = m_rate->value() * 1e-4;
-    options.seed = static_cast<std::uint64_t>(m_seed->value());
-    return options;
-}
-
-void RecoveryPage::applyPreset()
-{
-    switch (m_preset->currentIndex()) {
-    case 0: // the study's setting
-        m_rank->setValue(8);
-        m_alpha->setValue(16);
-        m_layers->setCurrentIndex(0);
-        m_steps->setValue(100);
-        m_batchTokens->setValue(2048);
-        m_rate->setValue(2);
-        break;
-    case 1: // a first look within minutes
-        m_rank->setValue(8);
-        m_alpha->setValue(16);
-        m_layers->setCurrentIndex(0);
-        m_steps->setValue(20);
-        m_batchTokens->setValue(1024);
-        m_rate->setValue(4);
-        break;
-    default:
-        break;
-    }
-}
-
-void RecoveryPage::setDataSource(const QString &source)
-{
-    m_source = source;
-    countData();
-}
-
-void RecoveryPage::countData()
-{
-    m_summary.reset();
-    m_dataName->setText(m_source == u"bundled" ? tr("Bundled conversations") : QFileInfo(m_source).fileName());
-    m_dataDetails->setText(m_workspace->hasWeights() ? tr("counting…") : tr("counted when the weights are there"));
-    m_dataWarning->hide();
-    m_recovery->countData(m_source, m_maxLength->value());
-    showEstimate();
-    showButton();
-}
-
-void RecoveryPage::showData(const TrainingDataSummaryPtr &summary)
-{
-    m_summary = summary;
-    if (!summary->problem.isEmpty()) {
-        m_dataDetails->setText(tr("not usable"));
-        m_dataWarning->setText(tr("This data cannot be used."), summary->problem);
-        m_dataWarning->show();
-    } else {
-        m_dataName->setText(m_source == u"bundled" ? tr("Bundled conversations") : summary->name);
-        m_dataDetails->setText(tr("%1 samples · %2 tokens, %3 scored\nsha256 %4… · %5")
-                                   .arg(exactCount(summary->documents), exactCount(summary->tokens),
-                                        exactCount(summary->scoredTokens), summary->sha256.left(8),
-                                        m_workspace->weights() && m_workspace->weights()->chatTemplate
-                                            ? tr("through the chat template")
-                                            : tr("no chat template")));
-        if (summary->dropped > 0) {
-            m_dataWarning->setText(tr("%n sample(s) are too long.", nullptr, static_cast<int>(summary->dropped)),
-                                   tr("They are left out, never cut: raise “Longest sample” to keep them."));
-            m_dataWarning->show();
-        }
-    }
+    const TrainingDataSummaryPtr data = m_data->summary();
+    m_form->setDataTokens(data && data->isUsable() ? data->card.tokens : 0);
     showEstimate();
     showButton();
 }
@@ -146,11 +37,25 @@ void RecoveryPage::showEstimate()
         = subject.plan ? prunedConfig(m_workspace->config(), subject.plan->removed) : m_workspace->config();
     const LoadedWeights *weights = m_workspace->weights();
     const bool bf16 = weights && weights->dtype == u"BF16";
-    const RecoveryEstimate estimate = estimateRecovery(config, options(), bf16 ? 2 : 4);
+    const RecoveryOptions now = options();
+    const TrainingDataSummaryPtr data = m_data->summary();
+    const RecoveryEstimate estimate
+        = estimateRecovery(config, now,
+                           {.bytesPerElement = bf16 ? 2 : 4,
+                            .parentParameters = subject.plan ? totalParameters(m_workspace->config()) : 0,
+                            .longestSample = data ? data->card.longest : 0});
     m_estimateWeights->setText(memorySize(estimate.weights));
-    m_estimateAdapter->setText(memorySize(estimate.adapter));
+    m_estimateTrainedName->setText(now.trainsWeights() ? tr("Trained weights + Adam") : tr("Adapter + Adam"));
+    m_estimateTrained->setText(memorySize(estimate.trained));
     m_estimateActivations->setText(u"≈ "_qs + memorySize(estimate.activations));
     m_estimateTotal->setText(u"≈ "_qs + memorySize(estimate.total()));
+    // What is loaded already is not needed once more.
+    const auto room = static_cast<std::int64_t>(memoryUse().available);
+    const bool isTight = weights && room > 0 && estimate.trained + estimate.activations > room;
+    m_memoryWarning->setVisible(isTight);
+    m_memoryWarning->setText(tr("More than the %1 that are free.").arg(memorySize(room)),
+                             tr("The run may end for want of memory. Halving the step also computes activations again "
+                                "in the backward pass."));
     double rate = 0;
     for (const RunRecord &run : m_workspace->session().runs)
         rate = run.tokensPerSecond > 0 ? run.tokensPerSecond : rate;
@@ -158,7 +63,7 @@ void RecoveryPage::showEstimate()
     // Without a run of its own: a step is a forward and about two forwards' worth of backward.
     if (rate <= 0 && analysis)
         rate = analysis->tokensPerSecond / 3;
-    const double tokens = double(m_steps->value()) * m_batchTokens->value();
+    const double tokens = double(now.steps) * now.batchTokens;
     m_estimateTime->setText(rate > 0 ? u"≈ "_qs + duration(static_cast<qint64>(tokens / rate)) : missingNumber());
     m_estimateTime->setToolTip(rate > 0 ? tr("At %1 tokens/s").arg(significant(rate, 3))
                                         : tr("No sweep or run has been timed in this session"));
@@ -173,108 +78,86 @@ void RecoveryPage::setQueueReason(const QString &reason)
 void RecoveryPage::showButton()
 {
     QString reason = m_reason;
-    if (reason.isEmpty() && m_summary && !m_summary->problem.isEmpty())
-        reason = m_summary->problem;
+    const TrainingDataSummaryPtr data = m_data->summary();
+    if (reason.isEmpty() && data && !data->isUsable())
+        reason = qString(data->problem.message);
     m_queue->setEnabled(reason.isEmpty());
     m_queue->setToolTip(reason.isEmpty() ? tr("Put this run into the queue (Ctrl+Return)")
                                          : tr("<b>Queue next run is off</b><br>%1").arg(reason));
 }
 
-void RecoveryPage::queueRun()
+RecoveryOrder RecoveryPage::nextOrder() const
 {
-    if (!m_queue->isEnabled())
-        return;
     Subject subject = m_workspace->subject(m_workspace->currentSubject());
     if (!subject.run.empty())
         subject = m_workspace->subject(subject.plan ? qString(subject.plan->id) : u"dense"_qs);
-    m_recovery->start(subject, m_source, options());
+    return {.subject = subject, .data = m_data->source(), .options = options()};
 }
 
-void RecoveryPage::showRun()
+void RecoveryPage::queueRun()
 {
-    Subject current = m_workspace->subject(m_workspace->currentSubject());
-    m_subject->setText(
-        tr("trains %1")
-            .arg(current.run.empty() || !current.plan ? qString(current.name) : qString(current.plan->name)));
-    const RunRecord *run = m_workspace->run(m_workspace->currentSubject().toStdString());
-    if (!m_recovery->isRunning() && !run) {
-        // A plan shows the last run that was made from it, the dense model the last run of all.
-        for (const RunRecord &record : m_workspace->session().runs) {
-            if (!current.plan || record.plan == current.plan->id)
-                run = &record;
-        }
-    }
-    const bool running = m_recovery->isRunning();
-    m_stack->setCurrentIndex(running || run ? 1 : 0);
-    m_stop->setVisible(running);
-    m_progress->setVisible(running);
-    m_evaluate->setVisible(!running && run != nullptr);
-    std::vector<EvaluationReportPtr> shown;
-    const std::string planId = current.plan ? current.plan->id : !running && run ? run->plan : std::string();
-    for (const EvaluationReportPtr &report : m_workspace->session().reports) {
-        const RunRecord *owner = m_workspace->run(report->subject);
-        if (report->subject == "dense" || report->subject == planId || (owner && owner->plan == planId))
-            shown.push_back(report);
-    }
-    m_bars->setReports(shown);
-    m_bars->setVisible(!shown.empty());
-    if (running) {
-        m_runTitle->setText(tr("LoRA on %1").arg(m_recovery->currentTitle()));
-        m_runSubtitle->setText(tr("running"));
-        m_chart->setPoints(m_recovery->livePoints(), m_recovery->plannedSteps());
-        showNumbers(m_recovery->livePoints(), m_recovery->plannedSteps());
-    } else if (run) {
-        const std::vector<TrainingPoint> points = pointsOf(*run);
-        m_runTitle->setText(m_workspace->subjectName(qString(run->id)));
-        m_runSubtitle->setText(tr("%1 · rank %2, alpha %3 · seed %4 · finished")
-                                   .arg(qString(run->dataName))
-                                   .arg(run->options.rank)
-                                   .arg(run->options.alpha)
-                                   .arg(run->options.seed));
-        m_chart->setPoints(points, static_cast<std::int64_t>(run->options.steps));
-        showNumbers(points, run->options.steps);
-    } else {
-        m_chart->clear();
-    }
-    showEstimate();
+    if (m_queue->isEnabled())
+        m_recovery->start(nextOrder());
 }
 
-void RecoveryPage::showNumbers(const std::vector<TrainingPoint> &points, int planned)
+void RecoveryPage::queueControl(bool newWeights)
 {
-    const auto step = static_cast<qint64>(points.size());
-    m_progress->setRange(0, qMax(1, planned));
-    m_progress->setValue(static_cast<int>(step));
-    m_numbers[0]->setText(tr("%1 of %2").arg(step).arg(planned));
-    if (points.empty()) {
-        for (int i = 1; i < 5; ++i)
-            m_numbers[i]->setText(missingNumber());
+    if (!m_queue->isEnabled())
         return;
+    RecoveryOrder order = nextOrder();
+    if (newWeights) {
+        order.newWeights = true;
+        order.options.kind = "scratch";
+    } else {
+        order.subject = m_workspace->subject(u"dense"_qs);
     }
-    const TrainingPoint &last = points.back();
-    m_numbers[1]->setText(significant(points.front().loss, 4));
-    m_numbers[2]->setText(significant(recentLoss(points), 4));
-    m_numbers[3]->setText(tr("%1 tok/s").arg(significant(last.tokensPerSecond, 3)));
-    const double rate = last.tokensPerSecond;
-    const double left = double(planned - step) * m_batchTokens->value();
-    m_numbers[4]->setText(m_recovery->isRunning() && rate > 0 ? duration(static_cast<qint64>(left / rate + 0.5))
-                                                              : missingNumber());
+    m_recovery->start(order);
+}
+
+/// Runs of this session, for the same number of tokens as one of them.
+void RecoveryPage::showEqualRuns()
+{
+    const QString chosen = m_equalTo->currentData().toString();
+    {
+        const QSignalBlocker quiet(m_equalTo);
+        m_equalTo->clear();
+        for (const RunRecord &run : m_workspace->session().runs)
+            m_equalTo->addItem(m_workspace->subjectName(qString(run.id)), qString(run.id));
+        m_equalTo->setCurrentIndex(std::max(0, m_equalTo->findData(chosen)));
+    }
+    const bool hasRuns = m_equalTo->count() > 0;
+    m_equalTokens->setEnabled(hasRuns);
+    m_equalTokens->setToolTip(hasRuns ? tr("Sets the steps so that this run reads as many tokens as the other one")
+                                      : tr("There is no run to be compared with yet"));
+    if (!hasRuns)
+        m_equalTokens->setChecked(false);
+    matchTokens();
+}
+
+void RecoveryPage::matchTokens()
+{
+    const bool matches = m_equalTokens->isChecked();
+    m_equalTo->setVisible(matches);
+    m_form->stepsBox()->setEnabled(!matches);
+    const RunRecord *run = m_workspace->run(m_equalTo->currentData().toString().toStdString());
+    if (!matches || !run)
+        return;
+    const double tokens = double(run->losses.size()) * run->options.batchTokens;
+    m_form->stepsBox()->setValue(qMax(1, qRound(tokens / options().batchTokens)));
 }
 
 QString RecoveryPage::statusText() const
 {
     if (m_recovery->isRunning())
-        return tr("Stop and keep ends the run after its step and keeps the weights");
+        return m_recovery->isPaused() ? tr("Paused between two steps")
+                                      : tr("Stop and keep ends the run after its step and keeps the weights");
     return tr("%n run(s) in this session", nullptr, static_cast<int>(m_workspace->session().runs.size()));
 }
 
 QString RecoveryPage::commandLine() const
 {
     const LoadedWeights *weights = m_workspace->weights();
-    const RecoveryOptions now = options();
-    return u"secateur-cli recover '%1' --data '%2' --kind lora --steps %3 --seed %4 --out DIR"_qs
-        .arg(weights ? fromPath(weights->path) : u"MODEL"_qs, m_source)
-        .arg(now.steps)
-        .arg(now.seed);
+    return recoveryCommand(weights ? fromPath(weights->path) : u"MODEL"_qs, m_data->source(), options());
 }
 
 } // namespace secateur

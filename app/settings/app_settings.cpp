@@ -89,6 +89,26 @@ void AppSettings::setDataFolder(const QString &folder)
     m_settings->setValue(u"evaluation/dataFolder"_qs, folder);
 }
 
+QStringList AppSettings::trainingData() const
+{
+    return m_settings->value(u"recovery/data"_qs).toStringList();
+}
+
+void AppSettings::setTrainingData(const QStringList &files)
+{
+    m_settings->setValue(u"recovery/data"_qs, files);
+}
+
+QStringList AppSettings::probes(const QStringList &standard) const
+{
+    return m_settings->value(u"recovery/probes"_qs, standard).toStringList();
+}
+
+void AppSettings::setProbes(const QStringList &questions)
+{
+    m_settings->setValue(u"recovery/probes"_qs, questions);
+}
+
 QString AppSettings::lastFolder() const
 {
     return m_settings->value(u"files/lastFolder"_qs, QDir::homePath()).toString();

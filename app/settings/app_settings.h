@@ -8,6 +8,7 @@
 #include <QList>
 #include <QSettings>
 #include <QString>
+#include <QStringList>
 
 #include <memory>
 
@@ -43,6 +44,10 @@ public:
 
     QString dataFolder() const; ///< rows of evaluation tasks
     void setDataFolder(const QString &folder);
+    QStringList trainingData() const; ///< files that were added to the Recovery view
+    void setTrainingData(const QStringList &files);
+    QStringList probes(const QStringList &standard) const; ///< questions of the Recovery view
+    void setProbes(const QStringList &questions);
     QString lastFolder() const;
     void setLastFolder(const QString &folder);
 

@@ -326,8 +326,11 @@ void trainingSteps(TrainingRun &run, const RecoveryOptions &options, const Train
     const auto rate
         = [&] { return result.seconds > 0 ? static_cast<double>(result.tokens - tokensBefore) / result.seconds : 0; };
     const auto measure = [&](std::int64_t step) {
-        if (result.heldOutSamples > 0 && (result.heldOut.empty() || result.heldOut.back().step < step))
-            result.heldOut.push_back({step, run.heldOutLoss(step, context)});
+        if (result.heldOutSamples == 0 || (!result.heldOut.empty() && result.heldOut.back().step >= step))
+            return;
+        result.heldOut.push_back({step, run.heldOutLoss(step, context)});
+        if (inputs.feed)
+            inputs.feed->append(result.heldOut.back());
     };
     // measured in front of a step, so that a run that goes on behind a checkpoint measures what is missing
     for (auto step = static_cast<std::int64_t>(result.points.size()); step < options.steps; ++step) {
@@ -376,6 +379,10 @@ TrainingResult trainingLoop(const Model &base, const std::vector<TrainingSample>
         result.heldOut = inputs.resume->heldOut;
         result.tokens = inputs.resume->tokens;
         for (const TrainingPoint &point : result.points) {
+            if (inputs.feed)
+                inputs.feed->append(point);
+        }
+        for (const HeldOutPoint &point : result.heldOut) {
             if (inputs.feed)
                 inputs.feed->append(point);
         }

@@ -21,12 +21,6 @@ struct TrainingSample {
     std::vector<float> weights = {}; ///< of the scored positions in the loss, as long as ids; empty: 1 each
 };
 
-/// Loss over the held-out samples after a step.
-struct HeldOutPoint {
-    std::int64_t step = 0; ///< 0: before the first
-    double loss = 0; ///< nat per scored token
-};
-
 /// What a checkpoint says about its run. Checkpoints of a run lie side by side as "step-000050"; each holds adapter/ or
 /// weights/ (usable as they are), optimizer.safetensors and checkpoint.json.
 struct CheckpointRecord {

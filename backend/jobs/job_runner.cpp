@@ -62,7 +62,7 @@ int JobRunner::post(QString title, QString subject, Task task)
     Q_EMIT jobChanged(status);
     {
         const std::lock_guard lock(m_mutex);
-        m_queue.push_back(std::make_shared<Entry>(Entry{id, std::move(task), {}}));
+        m_queue.push_back(std::make_shared<Entry>(Entry{id, std::move(task), {}, false}));
     }
     m_wake.notify_one();
     return id;
@@ -108,6 +108,27 @@ void JobRunner::cancel(int id)
             Q_EMIT jobChanged(status);
         },
         Qt::QueuedConnection);
+}
+
+void JobRunner::setPaused(int id, bool paused)
+{
+    const auto row = m_private->rows.find(id);
+    if (row == m_private->rows.end() || row->second.status.isPaused == paused)
+        return;
+    {
+        const std::lock_guard lock(m_mutex);
+        if (m_current && m_current->id == id)
+            m_current->isPaused = paused;
+        for (const auto &entry : m_queue) {
+            if (entry->id == id)
+                entry->isPaused = paused;
+        }
+    }
+    m_continue.notify_all();
+    row->second.status.isPaused = paused;
+    m_private->stampElapsed(row->second);
+    const JobStatus status = row->second.status;
+    Q_EMIT jobChanged(status);
 }
 
 void JobRunner::cancelAll()
@@ -180,7 +201,7 @@ void JobRunner::run(std::stop_token stop)
             },
             Qt::QueuedConnection);
 
-        const auto publish = [this, id](const Progress &progress) {
+        const auto send = [this, id](const Progress &progress) {
             {
                 const std::lock_guard lock(m_mutex);
                 const bool onItsWay = !m_private->mailbox.insert_or_assign(id, progress).second;
@@ -205,6 +226,12 @@ void JobRunner::run(std::stop_token stop)
                     Q_EMIT jobChanged(status);
                 },
                 Qt::QueuedConnection);
+        };
+        // Between two pieces of work nothing is half done: the place to wait.
+        const auto publish = [this, &send, &entry](const Progress &progress) {
+            send(progress);
+            std::unique_lock lock(m_mutex);
+            m_continue.wait(lock, entry->stop.get_token(), [&entry] { return !entry->isPaused; });
         };
         const auto notice = [this](const std::string &sentence) {
             QMetaObject::invokeMethod(

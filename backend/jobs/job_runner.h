@@ -31,6 +31,7 @@ struct JobStatus {
     Progress progress;
     qint64 elapsedMs = 0;
     QString message; ///< error sentence when failed
+    bool isPaused = false; ///< waits where it is, until it is told to go on or to stop
 };
 
 /// Runs jobs one after another on the single compute thread that owns every tensor.
@@ -77,6 +78,9 @@ public Q_SLOTS:
     /// Thread-safe and immediate: sets a flag. A waiting job is dropped (its `done` gets CancelledTag).
     void cancel(int id);
     void cancelAll();
+    /// Holds a job, running or waiting, at its next progress report, and lets it go on. The jobs behind it wait, too.
+    /// GUI thread.
+    void setPaused(int id, bool paused);
 
 Q_SIGNALS:
     void jobChanged(const secateur::JobStatus &status); ///< added, progress, ended; GUI thread
@@ -89,6 +93,7 @@ private:
         int id;
         Task task;
         std::stop_source stop;
+        bool isPaused = false; ///< under m_mutex
     };
 
     template <typename T, typename Work> static Outcome<T> capture(Work &work, const JobContext &context)
@@ -125,6 +130,7 @@ private:
     Hooks m_hooks;
     std::mutex m_mutex;
     std::condition_variable_any m_wake;
+    std::condition_variable_any m_continue; ///< a job is paused no longer
     std::deque<std::shared_ptr<Entry>> m_queue;
     std::shared_ptr<Entry> m_current;
     std::jthread m_thread; ///< last member: joined before anything else dies

@@ -182,4 +182,16 @@ void Workbench::clear()
     m_dense = {};
 }
 
+void openRun(Workbench &bench, const std::string &runId, const PruningPlan *plan, const std::filesystem::path &folder)
+{
+    const Model &base = plan ? bench.planModel(*plan) : *bench.dense().model;
+    if (std::filesystem::exists(folder / "adapter_config.json")) {
+        bench.setRun(runId, plan, loadAdapter(folder, base));
+        return;
+    }
+    ComputeSettings settings;
+    settings.device = base.device();
+    bench.setRun(runId, loadModel(inspectModel(folder), settings));
+}
+
 } // namespace secateur::workflow

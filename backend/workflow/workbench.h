@@ -61,6 +61,7 @@ public:
     void forgetPlan(const std::string &planId);
     void setRun(const std::string &runId, const PruningPlan *plan, const Adapter &adapter);
     void setRun(const std::string &runId, const Model &model); ///< of a run that trained all weights
+    bool hasRun(const std::string &runId) const { return m_runs.contains(runId); }
     /// throws Error(NotFound) when the run's adapter is not loaded
     const Model &runModel(const std::string &runId) const;
     const Adapter *runAdapter(const std::string &runId) const; ///< null: not loaded, or all weights were trained
@@ -71,5 +72,9 @@ private:
     std::map<std::string, std::pair<PruningPlan, Model>> m_plans;
     std::map<std::string, std::pair<std::optional<Adapter>, Model>> m_runs;
 };
+
+/// Gives \a bench the run in \a folder again: an adapter for the plan's model (null: the dense one), or a model folder
+/// when all weights were trained. Throws as loadAdapter() and loadModel().
+void openRun(Workbench &bench, const std::string &runId, const PruningPlan *plan, const std::filesystem::path &folder);
 
 } // namespace secateur::workflow

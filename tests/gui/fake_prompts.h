@@ -17,6 +17,8 @@ public:
     std::optional<workflow::CalibrationRequest> calibrationAnswer;
     std::optional<EvaluationOptions> evaluationAnswer;
     QStringList evaluationSubjects;
+    std::optional<QStringList> linesAnswer;
+    QString confirmText; ///< of the last question that was to be confirmed
     QString dataFolder;
     std::optional<ExportChoice> exportAnswer;
     QStringList asked; ///< names of the questions, in order
@@ -37,6 +39,11 @@ public:
         return savedFile;
     }
     QString text(const QString &, const QString &, const QString &) override { return typedText; }
+    std::optional<QStringList> lines(const QString &, const QString &, const QStringList &) override
+    {
+        asked.append(QStringLiteral("lines"));
+        return linesAnswer;
+    }
     Save askUnsaved(const QString &, int) override
     {
         asked.append(QStringLiteral("askUnsaved"));
@@ -52,8 +59,9 @@ public:
         asked.append(QStringLiteral("askMemory"));
         return memoryAnswer;
     }
-    bool confirm(const QString &, const QString &, const QString &) override
+    bool confirm(const QString &, const QString &text, const QString &) override
     {
+        confirmText = text;
         asked.append(QStringLiteral("confirm"));
         return confirmAnswer;
     }

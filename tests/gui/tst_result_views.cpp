@@ -11,6 +11,7 @@
 #include "widgets/models/tensor_change_model.h"
 
 #include <QAbstractItemModelTester>
+#include <QComboBox>
 #include <QImage>
 #include <QPainter>
 #include <QSignalSpy>
@@ -80,6 +81,7 @@ private Q_SLOTS:
     void flippedSamplesAreFound();
     void tensorChangesShowShapesAndCounts();
     void lossChartKeepsAllPoints();
+    void lossChartTellsEveryValueOfAStep();
     void chartsDrawSeriesAndEmptyStates();
 };
 
@@ -253,6 +255,28 @@ void TestResultViews::tensorChangesShowShapesAndCounts()
     QCOMPARE(model.index(0, TensorChangeModel::Parameters).data().toString(),
              QString(QChar(0x2212) + QStringLiteral("6") + QChar(0x202F) + QStringLiteral("635") + QChar(0x202F)
                      + QStringLiteral("520")));
+}
+
+void TestResultViews::lossChartTellsEveryValueOfAStep()
+{
+    LossChart chart;
+    chart.resize(600, 300);
+    std::vector<TrainingPoint> points;
+    for (int step = 1; step <= 20; ++step)
+        points.push_back({.step = step, .loss = 3.0 / step, .learningRate = 1e-4, .tokensPerSecond = 1200});
+    chart.setPoints(points, 40);
+    const QImage before = chart.render({600, 300});
+    chart.setHeldOut({{0, 3.5}, {10, 0.4}});
+    chart.setMemory(std::vector<std::int64_t>(20, std::int64_t{3} << 30));
+    QVERIFY(chart.hoverText(10).contains(QStringLiteral("loss 0.300")));
+    QVERIFY(chart.hoverText(10).contains(QStringLiteral("held out 0.400")));
+    QVERIFY(chart.hoverText(10).contains(QStringLiteral("tok/s")));
+    QVERIFY(chart.hoverText(10).contains(QStringLiteral("3.0 GiB")));
+    QVERIFY(!chart.hoverText(11).contains(QStringLiteral("held out")));
+    QVERIFY(chart.render({600, 300}) != before);
+    const QImage rate = chart.render({600, 300});
+    chart.rightAxisBox()->setCurrentIndex(2);
+    QVERIFY(chart.render({600, 300}) != rate);
 }
 
 void TestResultViews::lossChartKeepsAllPoints()

@@ -24,6 +24,7 @@ private Q_SLOTS:
     void idsAreNeverGivenTwice();
     void pairedTestCountsFlipsOnSharedItems();
     void adapterSizeFollowsTheShapes();
+    void estimateCoversEveryKindOfTraining();
     void recentListKeepsTheNewestFirst();
 
 private:
@@ -235,7 +236,31 @@ void TestWorkspace::adapterSizeFollowsTheShapes()
     options.targets = {"q_proj", "k_proj", "down_proj"};
     // Per block: q 16 → 16, k 16 → 8, down 24 → 16.
     const std::int64_t expected = 6 * 2 * ((16 + 16) + (16 + 8) + (24 + 16));
-    QCOMPARE(estimateRecovery(config(), options, 4).adapterParameters, expected);
+    QCOMPARE(estimateRecovery(config(), options, {}).trainedParameters, expected);
+}
+
+void TestWorkspace::estimateCoversEveryKindOfTraining()
+{
+    RecoveryOptions options;
+    const std::int64_t all = totalParameters(config());
+    const RecoveryEstimate lora = estimateRecovery(config(), options, {});
+    options.kind = "full";
+    const RecoveryEstimate full = estimateRecovery(config(), options, {});
+    QCOMPARE(full.trainedParameters, all);
+    QCOMPARE(full.trained, all * 16); // weights, gradients and two moments in f32
+    QVERIFY(lora.trained < full.trained);
+    options.kind = "distill";
+    const RecoveryEstimate distill = estimateRecovery(config(), options, {.parentParameters = all});
+    QCOMPARE(distill.weights, 2 * lora.weights);
+    QVERIFY(distill.activations > lora.activations); // the parent's logits
+    QCOMPARE(distill.trainedParameters, lora.trainedParameters);
+
+    // Steps beyond one part are cut, so they need no more; recomputing needs less.
+    options = {};
+    options.batchTokens = 8192;
+    QCOMPARE(estimateRecovery(config(), options, {}).activations, lora.activations);
+    options.recompute = true;
+    QVERIFY(estimateRecovery(config(), options, {}).activations < lora.activations);
 }
 
 void TestWorkspace::recentListKeepsTheNewestFirst()

@@ -42,6 +42,8 @@ private Q_SLOTS:
     void cancelStopsAtNextCheckpoint();
     void cancelledWaitingJobNeverRuns();
     void cancelAllEndsRunningAndWaitingJobs();
+    void pausedJobWaitsUntilItMayGoOn();
+    void pausedJobCanBeCancelled();
     void progressIsCoalesced();
     void noticesArriveInOrder();
     void statusTellsStatesAndElapsedTime();
@@ -235,6 +237,61 @@ void TestJobRunner::cancelAllEndsRunningAndWaitingJobs()
 
     QTRY_COMPARE(cancelled, 4);
     QVERIFY(!runner.isBusy());
+}
+
+void TestJobRunner::pausedJobWaitsUntilItMayGoOn()
+{
+    JobRunner runner;
+    QSignalSpy changes(&runner, &JobRunner::jobChanged);
+    std::binary_semaphore free(0);
+    std::atomic<bool> mayGoOn = false;
+    bool wentOnInTime = false;
+    runner.submit<int>(
+        QStringLiteral("First"), QString(), this,
+        [&free](const JobContext &) {
+            free.acquire();
+            return 0;
+        },
+        [](Outcome<int>) {});
+    const int id = runner.submit<bool>(
+        QStringLiteral("Second"), QString(), this,
+        [&mayGoOn](const JobContext &context) {
+            context.checkpoint({"step", 1, 2});
+            return mayGoOn.load();
+        },
+        [&](Outcome<bool> outcome) { wentOnInTime = *std::get<0>(outcome); });
+    runner.setPaused(id, true);
+    QVERIFY(lastStatus(changes).isPaused);
+    free.release();
+    // its progress is on the way before it waits
+    QTRY_VERIFY(lastStatus(changes).id == id && lastStatus(changes).progress.done == 1);
+    QVERIFY(runner.isBusy());
+    mayGoOn = true;
+    runner.setPaused(id, false);
+    QVERIFY(!lastStatus(changes).isPaused);
+    QTRY_VERIFY(!runner.isBusy());
+    QVERIFY(wentOnInTime);
+}
+
+void TestJobRunner::pausedJobCanBeCancelled()
+{
+    JobRunner runner;
+    bool wasCancelled = false;
+    std::binary_semaphore started(0);
+    const int id = runner.submit<int>(
+        QStringLiteral("Job"), QString(), this,
+        [&started](const JobContext &context) {
+            started.release();
+            while (true)
+                context.checkpoint({});
+            return 0;
+        },
+        [&](Outcome<int> outcome) { wasCancelled = std::holds_alternative<CancelledTag>(outcome); });
+    started.acquire();
+    runner.setPaused(id, true);
+    runner.cancel(id);
+    QTRY_VERIFY(!runner.isBusy());
+    QVERIFY(wasCancelled);
 }
 
 void TestJobRunner::progressIsCoalesced()

@@ -7,10 +7,13 @@
 #include <memory>
 #include <vector>
 
+class QComboBox;
+
 namespace secateur {
 
-/// Training loss (left axis, nat/token) and learning rate (right axis, dotted) against the step, with Qt Charts.
-/// Series are replaced, never appended point by point. Hover shows step, loss, rate and tokens/s.
+/// Training loss and held-out loss (left axis, nat/token) against the step, with learning rate, speed or memory on the
+/// right axis (dotted), with Qt Charts. Series are replaced, never appended point by point. The pointer shows all
+/// values of its step.
 class LossChart : public QWidget {
     Q_OBJECT
 public:
@@ -19,6 +22,15 @@ public:
 
     /// \a plannedSteps fixes the step axis; 0 = as many as there are points.
     void setPoints(const std::vector<TrainingPoint> &points, std::int64_t plannedSteps);
+    void setHeldOut(const std::vector<HeldOutPoint> &points);
+    /// Resident bytes of the process, one for each point; empty: not known.
+    void setMemory(const std::vector<std::int64_t> &bytes);
+    enum class RightAxis { Rate, Speed, Memory };
+    void setRightAxis(RightAxis axis);
+    /// A line at this step, as where a slider stands; −1: none.
+    void setMarkedStep(std::int64_t step);
+    QString hoverText(std::int64_t step) const; ///< the values of the point next to \a step
+    QComboBox *rightAxisBox() const;
     void appendPoints(const std::vector<TrainingPoint> &points);
     const std::vector<TrainingPoint> &points() const;
     void clear();
