@@ -107,7 +107,7 @@ void Application::start(const QStringList &files)
 void Application::openArgument(const QString &argument)
 {
     if (argument == u"bundled:example")
-        m_controllers.document->openExample();
+        m_controllers.document->openExample(u"mini-think"_qs);
     else if (workflow::isBundled(argument.toStdString()))
         m_controllers.document->openModel(argument);
     else

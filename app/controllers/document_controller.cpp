@@ -231,10 +231,10 @@ void DocumentController::openSession(const QString &path)
     openSessionFile(path, false);
 }
 
-void DocumentController::openExample()
+void DocumentController::openExample(const QString &model)
 {
     try {
-        openSessionFile(fromPath(workflow::exampleSessionPath()), true);
+        openSessionFile(fromPath(workflow::exampleSessionPath(model.toStdString())), true);
     } catch (const Error &error) {
         m_services.messages.reportError(tr("Open example"), error.info());
     }

@@ -39,7 +39,7 @@ public:
     void openAny(const QString &path);
     void openModel(const QString &argument); ///< asks about unsaved work first
     void openSession(const QString &path);
-    void openExample(); ///< a copy of the session that came with the program
+    void openExample(const QString &model); ///< a copy of the session that came with a bundled model
     void closeDocument();
 
     void save(std::function<void()> then = {});

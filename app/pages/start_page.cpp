@@ -16,6 +16,8 @@
 #include <QShortcut>
 #include <QVBoxLayout>
 
+#include <utility>
+
 namespace secateur {
 
 namespace {
@@ -147,18 +149,22 @@ QWidget *StartPage::makePairCard(QWidget *parent)
     const ExampleCard card = exampleCard(tr("The mini pair"), parent);
     card.text->setText(
         tr("Two siblings of 2.5 M parameters from an invented world: one answers at once, one thinks first. "
-           "The finished session has maps, plans, a recovery and the results of 17 tasks; every step "
+           "Their finished sessions have maps, plans, a recovery and the results of 17 tasks; every step "
            "can be repeated in seconds."));
-    m_example = new QPushButton(tr("Open finished session"), card.frame);
-    m_example->setToolTip(tr("Opens a copy; saving asks where"));
-    connect(m_example, &QPushButton::clicked, this, &StartPage::exampleRequested);
-    card.buttons->addWidget(m_example);
-    for (const char *argument : {"bundled:mini-think", "bundled:mini-instruct"}) {
-        const QString name = QString::fromLatin1(argument).section(u':', 1);
-        auto *button = new QPushButton(name, card.frame);
+    m_example = new QPushButton(tr("Session of the thinking one"), card.frame);
+    auto *other = new QPushButton(tr("Session of the other"), card.frame);
+    for (const auto &[button, model] : {std::pair{m_example, "mini-think"}, std::pair{other, "mini-instruct"}}) {
+        button->setToolTip(tr("Opens a copy; saving asks where"));
+        connect(button, &QPushButton::clicked, this,
+                [this, name = QString::fromLatin1(model)] { Q_EMIT exampleRequested(name); });
+        card.buttons->addWidget(button);
+    }
+    for (const char *model : {"mini-think", "mini-instruct"}) {
+        auto *button = new QPushButton(QString::fromLatin1(model), card.frame);
+        button->setFlat(true);
         button->setToolTip(tr("Opens the model alone"));
         connect(button, &QPushButton::clicked, this,
-                [this, argument] { Q_EMIT bundledRequested(QString::fromLatin1(argument)); });
+                [this, name = QString::fromLatin1(model)] { Q_EMIT bundledRequested(u"bundled:"_qs + name); });
         card.buttons->addWidget(button);
     }
     card.buttons->addStretch(1);

@@ -28,7 +28,7 @@ public:
 Q_SIGNALS:
     void openModelRequested();
     void openSessionRequested();
-    void exampleRequested(); ///< the finished session
+    void exampleRequested(const QString &model); ///< the finished session of a bundled model
     void bundledRequested(const QString &argument); ///< "bundled:mini-think"
     void recentRequested(const QString &path);
     void locateRequested(const QString &path);

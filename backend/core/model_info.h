@@ -33,7 +33,7 @@ struct ModelInfo {
     std::int64_t parameters = 0;
     std::uint64_t bytes = 0;    ///< of all tensor data as stored
     std::vector<std::string> dtypes; ///< distinct, most bytes first
-    std::string digest;         ///< SHA-256 over config and every header + sizes, hex
+    std::string digest;         ///< SHA-256 over config, every header, size and a sample of the data, hex
 };
 
 /// Memory that a loaded model needs, in bytes, with its parts. Same numbers in the window and on the command line.

@@ -338,6 +338,7 @@ ModelInfo inspectGguf(const std::filesystem::path &path)
     const auto header = file->file().bytes(0, file->headerBytes());
     digest.update(header.data(), header.size());
     digest.update(std::to_string(file->file().size()));
+    digest.update(file->file().sample());
     info.digest = digest.hex();
 
     try {

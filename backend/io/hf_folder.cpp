@@ -356,6 +356,7 @@ ModelInfo inspectHuggingFaceFolder(const fs::path &folder, const std::string &si
         const SafetensorsFile &file = *files.back();
         digest.update(file.headerText());
         digest.update(std::to_string(file.file().size()));
+        digest.update(file.file().sample());
         info.tensors.insert(info.tensors.end(), file.tensors().begin(), file.tensors().end());
     }
     info.digest = digest.hex();

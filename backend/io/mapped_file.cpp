@@ -2,6 +2,7 @@
 
 #include "backend/core/error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <string>
@@ -56,6 +57,19 @@ std::span<const std::byte> MappedFile::bytes(std::uint64_t offset, std::uint64_t
     if (count == 0)
         return {};
     return {static_cast<const std::byte *>(m_mapping.get()) + offset, static_cast<std::size_t>(count)};
+}
+
+std::string MappedFile::sample() const
+{
+    constexpr std::uint64_t kPieces = 64;
+    constexpr std::uint64_t kBytes = 64;
+    std::string text;
+    for (std::uint64_t piece = 0; piece < kPieces; ++piece) {
+        const std::uint64_t offset = m_size / kPieces * piece;
+        const auto part = bytes(offset, std::min(kBytes, m_size - offset));
+        text.append(reinterpret_cast<const char *>(part.data()), part.size());
+    }
+    return text;
 }
 
 void MappedFile::release(std::uint64_t offset, std::uint64_t count) const

@@ -75,9 +75,9 @@ const BundledModel *bundledModelOf(const std::string &digest)
     return nullptr;
 }
 
-std::filesystem::path exampleSessionPath()
+std::filesystem::path exampleSessionPath(const std::string &model)
 {
-    return existingResource(resourceDirectory() / "examples" / "mini-pair" / "mini-think.json");
+    return existingResource(resourceDirectory() / "examples" / model / (model + ".json"));
 }
 
 } // namespace secateur::workflow

@@ -25,7 +25,7 @@ std::filesystem::path bundledModelPath(const std::string &argument);
 /// The bundled model with this digest (ModelInfo::digest); nullptr: none on this machine. Reads headers only.
 const BundledModel *bundledModelOf(const std::string &digest);
 
-/// A finished session over the mini pair. Throws Error(NotFound).
-std::filesystem::path exampleSessionPath();
+/// The finished session of one of the mini pair, "mini-think" or "mini-instruct". Throws Error(NotFound).
+std::filesystem::path exampleSessionPath(const std::string &model);
 
 } // namespace secateur::workflow

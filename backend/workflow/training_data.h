@@ -15,7 +15,7 @@ namespace secateur::workflow {
 /// What is to be known of a data set before it trains a model.
 struct TrainingDataQuestion {
     std::string source; ///< path of text / JSONL, or "bundled"
-    std::filesystem::path model; ///< its folder; what came with the program has data of its own
+    std::filesystem::path model = {}; ///< its folder; what came with the program has data of its own
     std::shared_ptr<const Tokenizer> tokenizer;
     std::shared_ptr<const ChatTemplate> chatTemplate; ///< null: the model has none
     bool modelThinks = false; ///< the model opens its answers with a trace

@@ -1,11 +1,19 @@
+#include "backend/core/resource_path.h"
 #include "tests/e2e/cli_process.h"
 
 #include <QDir>
 #include <QFile>
+#include <QJsonArray>
 #include <QTemporaryDir>
 #include <QTest>
 
 using namespace secateur;
+
+namespace {
+
+const QStringList kReasoned{"mini-chain", "mini-word", "mini-mod", "mini-vars", "mini-sort"};
+
+} // namespace
 
 /// The way to the mini pair in small: a few steps, two models that can be used.
 class TestCliMini : public QObject {
@@ -15,6 +23,7 @@ private Q_SLOTS:
     void thePairIsTrained();
     void aStoppedTrainingGoesOn();
     void dataThatAreNotThereAreNamed();
+    void theExampleIsMadeByItsRecipe();
 
 private:
     QString path(const QString &name) const { return m_folder.filePath(name); }
@@ -83,6 +92,46 @@ void TestCliMini::dataThatAreNotThereAreNamed()
     QCOMPARE(refused.exitCode, 1);
     QVERIFY2(refused.error.contains("nothing"), refused.error.constData());
     QVERIFY(!QDir(path("none/instruct")).exists());
+}
+
+void TestCliMini::theExampleIsMadeByItsRecipe()
+{
+    const QString resources = QString::fromStdString(resourceDirectory().string());
+    QJsonObject recipe = QJsonDocument::fromJson(contentsOf(resources + "/recipes/mini-think.json")).object();
+    QVERIFY(!recipe.isEmpty());
+    QJsonArray recoveries = recipe["recover"].toArray();
+    QJsonObject recovery = recoveries.first().toObject();
+    recovery["steps"] = 8;
+    recoveries[0] = recovery;
+    recipe["recover"] = recoveries;
+    QJsonObject evaluation = recipe["evaluate"].toObject();
+    evaluation["limit"] = 10;
+    recipe["evaluate"] = evaluation;
+    QFile file(path("small.json"));
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write(QJsonDocument(recipe).toJson());
+    file.close();
+
+    const CliResult run = runCli({"run", path("small.json"), "--out", path("walk"), "--threads", "2"}, {}, 280'000);
+
+    QVERIFY2(run.exitCode == 0, run.text().constData());
+    const QJsonObject session = QJsonDocument::fromJson(contentsOf(path("walk/mini-think.json"))).object();
+    const QJsonArray evaluations = session["evaluations"].toArray();
+    QCOMPARE(evaluations.size(), 5);
+    QList<double> reasoning;
+    for (const auto &evaluation : evaluations) {
+        double sum = 0;
+        for (const auto &task : evaluation.toObject()["tasks"].toArray())
+            if (kReasoned.contains(task.toObject()["task"].toString()))
+                sum += task.toObject()["accuracy"].toDouble() / static_cast<double>(kReasoned.size());
+        reasoning.append(sum);
+    }
+    // thinking helps, three blocks less hurt, a quarter of the channels does not: all far beyond chance with 50
+    // questions
+    QVERIFY2(reasoning[0] >= 0.75, QByteArray::number(reasoning[0]).constData());
+    QVERIFY2(reasoning[1] < reasoning[0] - 0.25, QByteArray::number(reasoning[1]).constData());
+    QVERIFY2(reasoning[3] > reasoning[1] + 0.25, QByteArray::number(reasoning[3]).constData());
+    QVERIFY2(reasoning[4] < 0.45, QByteArray::number(reasoning[4]).constData()); // the sibling
 }
 
 QTEST_GUILESS_MAIN(TestCliMini)

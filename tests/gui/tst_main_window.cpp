@@ -124,7 +124,8 @@ void TestMainWindow::theExampleOpensAsACopy()
     QCOMPARE(workspace().subjectName(shown.last()), u"mini-instruct"_qs);
     QVERIFY(!workspace().subjectIds().contains(shown.last())); // it can be compared with, not pruned
 
-    workspace().setCurrentSubject(qString(session.runs.front().id)); // adapters and plans fit the weights
+    workspace().setCurrentSubject(
+        QString::fromStdString(session.runs.front().id)); // adapters and plans fit the weights
     m_driver->program->controllers().document->closeDocument();
     QTRY_VERIFY(window().showsStartPage());
 }
