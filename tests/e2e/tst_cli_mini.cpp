@@ -99,11 +99,10 @@ void TestCliMini::theExampleIsMadeByItsRecipe()
     const QString resources = QString::fromStdString(resourceDirectory().string());
     QJsonObject recipe = QJsonDocument::fromJson(contentsOf(resources + "/recipes/mini-think.json")).object();
     QVERIFY(!recipe.isEmpty());
-    QJsonArray recoveries = recipe["recover"].toArray();
-    QJsonObject recovery = recoveries.first().toObject();
+    QJsonObject recovery = recipe["recover"].toObject();
+    QVERIFY(recovery["steps"].toInt() > 8);
     recovery["steps"] = 8;
-    recoveries[0] = recovery;
-    recipe["recover"] = recoveries;
+    recipe["recover"] = recovery;
     QJsonObject evaluation = recipe["evaluate"].toObject();
     evaluation["limit"] = 10;
     recipe["evaluate"] = evaluation;

@@ -499,7 +499,7 @@ void TestWorkflow::bundledModelsBringTheirOwnData()
              workflow::bundledData(true).string());
     QCOMPARE(workflow::dataSource("own.jsonl", {}, true), std::string("own.jsonl"));
     const auto error = errorOf([] { workflow::resolveModelPath("bundled:mini-sleep"); });
-    QVERIFY2(error.find("bundled:mini-think") != std::string::npos, error.c_str());
+    QVERIFY2(error.find("bundled:mini-sleep") != std::string::npos, error.c_str());
 }
 
 void TestWorkflow::longSamplesAreDroppedNotCut()
