@@ -270,10 +270,11 @@ QStringList Workspace::subjectIds() const
 QStringList Workspace::reportSubjectIds() const
 {
     QStringList ids = subjectIds();
+    qsizetype place = 1;
     for (const EvaluationReportPtr &report : m_session.reports) {
         const QString id = qString(report->subject);
         if (report->subject.starts_with(kSiblingPrefix) && !ids.contains(id))
-            ids.append(id);
+            ids.insert(qMin(place++, ids.size()), id);
     }
     return ids;
 }

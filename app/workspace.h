@@ -87,7 +87,7 @@ public:
     const PruningPlan *plan(const std::string &id) const;
     const RunRecord *run(const std::string &id) const;
     QStringList subjectIds() const; ///< dense first, then plans with their runs
-    QStringList reportSubjectIds() const; ///< these, and behind them the siblings that there are reports of
+    QStringList reportSubjectIds() const; ///< these, and behind the dense model the siblings that have reports
     Subject subject(const QString &id) const;
     QString subjectName(const QString &id) const;
     UnitSet removedOf(const QString &id) const;

@@ -2,6 +2,7 @@
 
 #include "app/qt_paths.h"
 #include "backend/workflow/recovery_recipes.h"
+#include "widgets/controls/rate_spin.h"
 #include "widgets/controls/segmented_control.h"
 
 #include <QCheckBox>
@@ -51,7 +52,7 @@ RecoveryOptions RecoveryForm::options() const
     options.steps = m_steps->value();
     options.batchTokens = m_batchTokens->value();
     options.maxLength = m_maxLength->value();
-    options.learningRate = m_rate->value() * 1e-4;
+    options.learningRate = m_rate->value();
     options.seed = static_cast<std::uint64_t>(m_seed->value());
     options.rsLora = m_rsLora->isChecked();
     options.dropout = m_dropout->value();
@@ -93,7 +94,7 @@ void RecoveryForm::setOptions(const RecoveryOptions &options)
     m_steps->setValue(options.steps);
     m_batchTokens->setValue(options.batchTokens);
     m_maxLength->setValue(options.maxLength);
-    m_rate->setValue(options.learningRate * 1e4);
+    m_rate->setValue(options.learningRate);
     m_seed->setValue(static_cast<int>(options.seed));
     m_rsLora->setChecked(options.rsLora);
     m_dropout->setValue(options.dropout);

@@ -17,6 +17,8 @@ class QToolButton;
 
 namespace secateur {
 
+class RateSpin;
+
 class SegmentedControl;
 
 /// How the next run trains: a recipe, the kind, and the options that this kind needs. Rare ones are folded away.
@@ -62,7 +64,7 @@ private:
     QSpinBox *m_steps;
     QSpinBox *m_batchTokens;
     QSpinBox *m_maxLength;
-    QDoubleSpinBox *m_rate;
+    RateSpin *m_rate;
     QSpinBox *m_seed;
 
     QToolButton *m_advanced;

@@ -3,6 +3,7 @@
 
 #include "app/qt_paths.h"
 #include "backend/workflow/recovery_recipes.h"
+#include "widgets/controls/rate_spin.h"
 #include "widgets/controls/segmented_control.h"
 #include "widgets/theme/theme.h"
 
@@ -134,9 +135,9 @@ void RecoveryForm::makeMain()
     m_maxLength = formSpin(this, 8, 131072, 128);
     addFormRow(m_form, tr("Longest sample"), m_maxLength,
                tr("Longer samples are left out and counted, never cut before the answer"));
-    m_rate = formNumber(this, 0.001, 1000, 3, 0.1);
-    m_rate->setSuffix(u" e−4"_qs);
-    addFormRow(m_form, tr("Learning rate"), m_rate, {});
+    m_rate = new RateSpin(this);
+    m_rate->setAlignment(Qt::AlignRight);
+    addFormRow(m_form, tr("Learning rate"), m_rate, tr("At its peak. 0.0002 and 2e-4 are the same."));
     m_seed = formSpin(this, 0, 1'000'000'000, 1);
     addFormRow(m_form, tr("Seed"), m_seed, {});
 }

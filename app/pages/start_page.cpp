@@ -150,7 +150,7 @@ QWidget *StartPage::makePairCard(QWidget *parent)
     card.text->setText(
         tr("Two siblings of 2.5 M parameters from an invented world: one answers at once, one thinks first. "
            "Their finished sessions have maps, plans, a recovery and the results of 17 tasks; every step "
-           "can be repeated in seconds."));
+           "can be repeated in seconds or minutes."));
     m_example = new QPushButton(tr("Session of the thinking one"), card.frame);
     auto *other = new QPushButton(tr("Session of the other"), card.frame);
     for (const auto &[button, model] : {std::pair{m_example, "mini-think"}, std::pair{other, "mini-instruct"}}) {
@@ -160,7 +160,7 @@ QWidget *StartPage::makePairCard(QWidget *parent)
         card.buttons->addWidget(button);
     }
     for (const char *model : {"mini-think", "mini-instruct"}) {
-        auto *button = new QPushButton(QString::fromLatin1(model), card.frame);
+        auto *button = new QPushButton(tr("Open %1").arg(QString::fromLatin1(model)), card.frame);
         button->setFlat(true);
         button->setToolTip(tr("Opens the model alone"));
         connect(button, &QPushButton::clicked, this,

@@ -9,6 +9,7 @@
 #include "widgets/charts/loss_chart.h"
 #include "widgets/controls/banner.h"
 #include "widgets/controls/data_set_card.h"
+#include "widgets/controls/rate_spin.h"
 #include "widgets/controls/segmented_control.h"
 
 #include <QCheckBox>
@@ -31,6 +32,8 @@ class TestRecoveryView : public QObject {
     Q_OBJECT
 private Q_SLOTS:
     void initTestCase();
+    void learningRatesAreTypedInAnyForm_data();
+    void learningRatesAreTypedInAnyForm();
     void cleanupTestCase();
     void everyDataSetHasACardWithItsNumbers();
     void tracesForAnInstructModelAreWarnedOf();
@@ -416,6 +419,36 @@ void TestRecoveryView::controlsTrainDenseAndNewWeights()
     QCOMPARE(runs()[before + 1].options.kind, std::string("lora"));
     QVERIFY(runs()[before + 1].plan.empty());
     QVERIFY(m_driver->window().errorBanners().isEmpty());
+}
+
+void TestRecoveryView::learningRatesAreTypedInAnyForm_data()
+{
+    QTest::addColumn<QString>("typed");
+    QTest::addColumn<double>("rate");
+    QTest::addColumn<QString>("shown");
+    QTest::newRow("plain") << QStringLiteral("0.003") << 3e-3 << QStringLiteral("3e-3");
+    QTest::newRow("exponent") << QStringLiteral("2.5e-4") << 2.5e-4 << QStringLiteral("2.5e-4");
+    QTest::newRow("comma") << QStringLiteral("0,01") << 1e-2 << QStringLiteral("1e-2");
+    QTest::newRow("too large is not taken") << QStringLiteral("5") << 1e-4 << QStringLiteral("1e-4");
+    QTest::newRow("no number is not typed") << QStringLiteral("x7e-5") << 7e-5 << QStringLiteral("7e-5");
+}
+
+void TestRecoveryView::learningRatesAreTypedInAnyForm()
+{
+    QFETCH(QString, typed);
+    RateSpin spin;
+    spin.setValue(1e-4);
+    spin.selectAll();
+    QTest::keyClicks(&spin, typed);
+    QTest::keyClick(&spin, Qt::Key_Return);
+    QTEST(spin.value(), "rate");
+    QTEST(spin.text(), "shown");
+
+    spin.setValue(1e-4);
+    spin.stepBy(1);
+    QCOMPARE(spin.text(), QStringLiteral("1.1e-4"));
+    spin.stepBy(-2);
+    QCOMPARE(spin.text(), QStringLiteral("9.9e-5"));
 }
 
 QTEST_MAIN(TestRecoveryView)

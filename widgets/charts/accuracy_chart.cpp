@@ -18,6 +18,7 @@ namespace secateur {
 namespace {
 
 constexpr std::size_t kAccuracyMaximumSeries = 4;
+constexpr int kAccuracyLevelNames = 6;
 constexpr double kAccuracyGroupWidth = 0.72;
 constexpr int kHeadMargin = 12;
 
@@ -70,6 +71,8 @@ struct AccuracyChart::Private {
         QStringList names;
         for (const std::string &task : tasks)
             names << QString::fromStdString(task);
+        // many names stand upright, or nothing of them would be left
+        tasksAxis->setLabelsAngle(names.size() > kAccuracyLevelNames ? -90 : 0);
         tasksAxis->setCategories(names);
         chart->addSeries(series);
         series->attachAxis(tasksAxis);

@@ -72,6 +72,8 @@ SeriesStyle seriesStyle(const EvaluationReport &report, const ThemeColors &color
         return {QBrush(colors.text, Qt::BDiagPattern), QPen(colors.text, 1), QPen(colors.text, 1.6, Qt::DashLine)};
     if (report.state == "recovered")
         return {QBrush(colors.instructTint), QPen(hue, 1.2), QPen(hue, 1.6, Qt::DotLine)};
+    if (report.state == "sibling") // the other of the pair
+        return {QBrush(colors.think), QPen(colors.think, 1), QPen(colors.think, 1.6, Qt::DashDotLine)};
     return {QBrush(hue), QPen(hue, 1), QPen(hue, 1.6)};
 }
 
