@@ -18,7 +18,7 @@ namespace secateur {
 namespace {
 
 constexpr std::size_t kAccuracyMaximumSeries = 4;
-constexpr int kAccuracyLevelNames = 6;
+constexpr int kAccuracyMostNames = 10;
 constexpr double kAccuracyGroupWidth = 0.72;
 constexpr int kHeadMargin = 12;
 
@@ -71,8 +71,7 @@ struct AccuracyChart::Private {
         QStringList names;
         for (const std::string &task : tasks)
             names << QString::fromStdString(task);
-        // many names stand upright, or nothing of them would be left
-        tasksAxis->setLabelsAngle(names.size() > kAccuracyLevelNames ? -90 : 0);
+        tasksAxis->setLabelsVisible(names.size() <= kAccuracyMostNames); // of more, nothing but dots would be left
         tasksAxis->setCategories(names);
         chart->addSeries(series);
         series->attachAxis(tasksAxis);
@@ -130,7 +129,9 @@ struct AccuracyChart::Private {
             const QString mark = report->state == "pruned" ? QStringLiteral("▨")
                 : report->state == "recovered"             ? QStringLiteral("□")
                                                            : QStringLiteral("■");
-            const QColor color = report->state == "pruned" ? colors.text : colors.instruct;
+            const QColor color = report->state == "pruned" ? colors.text
+                : report->state == "sibling"               ? colors.think
+                                                           : colors.instruct;
             parts << QStringLiteral("<span style=\"color:%1\">%2</span> %3").arg(color.name(), mark, name);
         }
         return parts.join(QStringLiteral("&nbsp;&nbsp; "));
