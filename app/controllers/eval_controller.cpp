@@ -50,7 +50,8 @@ void EvalController::ask(const QString &subject)
     using Choices = std::vector<TaskChoice>;
     startJob<Choices>(
         m_services, this, QString(), QString(),
-        [folder = toPath(m_last.dataFolder)](const JobContext &) {
+        [folder = toPath(m_last.dataFolder),
+         isMini = m_services.workspace.session().model.alias.starts_with("mini-")](const JobContext &) {
             Choices choices;
             for (const TaskSpec &task : taskCatalogue()) {
                 TaskChoice choice{.id = task.id,
@@ -62,8 +63,9 @@ void EvalController::ask(const QString &subject)
                 std::string missing;
                 if (taskRows(task, folder, &missing).empty())
                     choice.missing = qString(missing);
-                // The mini tasks ask about an invented world that only the models made for it know.
-                choice.suggested = choice.missing.isEmpty() && !task.id.starts_with("mini-");
+                // The mini tasks ask about an invented world that only the models made for it know, and these know
+                // nothing else.
+                choice.suggested = choice.missing.isEmpty() && task.id.starts_with("mini-") == isMini;
                 choices.push_back(choice);
             }
             return choices;
