@@ -63,7 +63,7 @@ void CheckpointWatch::at(std::int64_t step)
         return;
     }
     const bool isDue = m_options.checkpointSteps > 0 && step % m_options.checkpointSteps == 0;
-    if (!isDue || m_request.outputFolder.empty())
+    if (!isDue || m_request.outputFolder.empty() || (isAsked && !m_request.keepHistory))
         return;
     const CheckpointRecord record = m_request.resume && m_request.resume->step == step
         ? *m_request.resume

@@ -371,11 +371,6 @@ void TestCliErrors::missingDriverGivesTheReason()
 
 void TestCliErrors::failedCheckIsNotSilent()
 {
-    fs::remove(path("plan.json"));
-    QCOMPARE(
-        runCli({"plan", text("model"), "--method", "selection", "--option", "blocks=1", "--out", text("plan.json")})
-            .exitCode,
-        0);
     // a model whose weights overflow gives logits that are not finite
     const fs::path weights = path("model") / "model.safetensors";
     const auto file = std::make_unique<SafetensorsFile>(weights);
@@ -389,6 +384,11 @@ void TestCliErrors::failedCheckIsNotSilent()
             std::memcpy(damaged.data() + offset + at, &huge, sizeof(huge));
     }
     write(weights, damaged);
+    fs::remove(path("plan.json"));
+    QCOMPARE(
+        runCli({"plan", text("model"), "--method", "selection", "--option", "blocks=1", "--out", text("plan.json")})
+            .exitCode,
+        0);
 
     const CliResult result
         = runCli({"prune", text("model"), "--plan", text("plan.json"), "--out", text("pruned"), "--json"});
