@@ -26,6 +26,8 @@ CheckpointWatch::CheckpointWatch(const LoadedModel &dense, const Model &model, c
 
 JobContext CheckpointWatch::context()
 {
+    if (m_request.probes.empty() && !m_request.keepHistory)
+        return m_context; // nothing to do at a checkpoint; several processes look at its stop request themselves
     return JobContext(
         {},
         [this](const Progress &progress) {
