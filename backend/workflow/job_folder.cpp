@@ -3,6 +3,7 @@
 #include "backend/core/error.h"
 #include "backend/io/atomic_file.h"
 #include "backend/io/record_json.h"
+#include "backend/workflow/bundled_models.h"
 #include "backend/workflow/calibrate.h"
 
 #include <nlohmann/json.hpp>
@@ -146,8 +147,9 @@ std::filesystem::path writeJobFolder(const JobFolderRequest &request)
     if (std::filesystem::exists(request.folder, ignored) && !std::filesystem::is_empty(request.folder, ignored))
         throw Error(ErrorKind::InvalidArgument, "The job folder '" + request.folder.string() + "' is not empty.",
                     "Choose a new folder.");
-    const std::filesystem::path data
-        = request.data == "bundled" ? bundledData(true) : std::filesystem::path(request.data);
+    const std::filesystem::path model
+        = isBundled(request.model) ? bundledModelPath(request.model) : std::filesystem::path(request.model);
+    const std::filesystem::path data = dataSource(request.data, model, true);
     if (!std::filesystem::is_regular_file(data, ignored))
         throw Error(ErrorKind::NotFound, "There is no training data file '" + data.string() + "'.");
     std::string name = "data" + data.extension().string(); // it says what kind of data it is

@@ -205,8 +205,7 @@ private:
 TrainingData makeTrainingData(const std::string &source, const Tokenizer &tokenizer, const ChatTemplate *chatTemplate,
                               const RecoveryOptions &options)
 {
-    const std::filesystem::path path = source == "bundled" ? bundledData(true) : std::filesystem::path(source);
-    return makeTrainingData(readCorpus(path), path, tokenizer, chatTemplate, options);
+    return makeTrainingData(readCorpus(source), source, tokenizer, chatTemplate, options);
 }
 
 TrainingData makeTrainingData(const Corpus &corpus, const std::filesystem::path &path, const Tokenizer &tokenizer,
