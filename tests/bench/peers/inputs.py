@@ -57,6 +57,11 @@ def write(file, value):
 
 write("sweep_equal.json", {"sequences": [piece(512) for _ in range(arguments.sequences)]})
 write("sweep_unequal.json", {"sequences": [piece(draw.randint(30, 700)) for _ in range(arguments.samples)]})
+own = random.Random(1)  # the other inputs stay as they were
+starts = [own.randrange(len(ids)) for _ in range(8)]
+write("lora_equal.json", {"sequences": [[ids[(start + i) % len(ids)] for i in range(256)] for start in starts]})
+write("lora_unequal.json", {"sequences": [[ids[(start + i) % len(ids)] for i in range(own.randint(30, 512))]
+                                          for start in starts]})
 write("long_choices.json", {"items": [{"context": piece(draw.randint(200, 400)),
                                        "continuations": [piece(draw.randint(8, 40)) for _ in range(4)]}
                                       for _ in range(max(1, arguments.items // 4))]})

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The peer's side of secateur_bench with transformers: the same sub-commands, inputs and JSON.
 
-transformers_peer.py sweep|loglik|decode|batch|open MODEL [INPUT] [--dtype f32|bf16] [--threads 2] [--runs 3]
-Set up (never part of the test suite): python3 -m venv peer && peer/bin/pip install torch transformers safetensors gguf
+transformers_peer.py sweep|loglik|decode|batch|lora|open MODEL [INPUT] [--dtype f32|bf16] [--threads 2] [--runs 3]
+Set up (never part of the test suite): python3 -m venv peer && peer/bin/pip install torch transformers safetensors gguf peft
 """
 import argparse
 import json
@@ -12,13 +12,14 @@ import statistics
 import time
 
 parser = argparse.ArgumentParser()
-parser.add_argument("work", choices=["sweep", "loglik", "decode", "batch", "open"])
+parser.add_argument("work", choices=["sweep", "loglik", "decode", "batch", "lora", "open"])
 parser.add_argument("model")
 parser.add_argument("input", nargs="?")
 parser.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--runs", type=int, default=3)
 parser.add_argument("--tokens", type=int, default=64)
+parser.add_argument("--steps", type=int, default=4, help="of training")
 parser.add_argument("--batch", type=int, default=0, help="0: 8 for sweeps, 16 for scores, all prompts for generation")
 arguments = parser.parse_args()
 
@@ -169,6 +170,32 @@ def batch():
     return tokens, seconds, {"ids": answers}
 
 
-units = {"sweep": "tokens/s", "loglik": "items/s", "decode": "tokens/s", "batch": "tokens/s"}
-with torch.no_grad():
-    measure(units[arguments.work], {"sweep": sweep, "loglik": loglik, "decode": decode, "batch": batch}[arguments.work])
+def lora():
+    """PEFT, r 8 on all linears; all sequences as one padded batch in every step (Trainer's own work is not counted)."""
+    from peft import LoraConfig, get_peft_model
+    torch.manual_seed(0)
+    names = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    trained = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, target_modules=names))
+    trained.train()
+    parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-4, weight_decay=0.0)
+    ids, mask = padded(document["sequences"])
+    labels = ids.masked_fill(mask == 0, -100)
+    losses = []
+    begin = time.perf_counter()
+    for _ in range(arguments.steps):
+        loss = trained(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(float(loss.detach()))
+    seconds = time.perf_counter() - begin
+    trained.unload()
+    return int(mask.sum()) * arguments.steps, seconds, {"losses": losses}
+
+
+units = {"sweep": "tokens/s", "loglik": "items/s", "decode": "tokens/s", "batch": "tokens/s", "lora": "tokens/s"}
+works = {"sweep": sweep, "loglik": loglik, "decode": decode, "batch": batch, "lora": lora}
+with torch.set_grad_enabled(arguments.work == "lora"):
+    measure(units[arguments.work], works[arguments.work])
