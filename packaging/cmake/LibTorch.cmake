@@ -19,3 +19,14 @@ target_include_directories(secateur_torch SYSTEM INTERFACE
     "${SECATEUR_LIBTORCH}/include" "${SECATEUR_LIBTORCH}/include/torch/csrc/api/include")
 target_link_libraries(secateur_torch INTERFACE "${SECATEUR_LIBTORCH}/lib/libtorch_cpu.so" "${SECATEUR_LIBTORCH}/lib/libc10.so")
 target_link_options(secateur_torch INTERFACE "LINKER:--allow-shlib-undefined" "LINKER:-rpath,${SECATEUR_LIBTORCH}/lib")
+
+# at::parallel_for is a template: without OpenMP in our own files it runs on one thread and says nothing. The runtime must
+# be LibTorch's own copy, or the two would not agree on the number of threads.
+target_compile_options(secateur_torch INTERFACE -fopenmp)
+file(GLOB _secateur_openmp "${SECATEUR_LIBTORCH}/lib/libgomp*.so*")
+if(_secateur_openmp)
+    list(GET _secateur_openmp 0 _secateur_openmp)
+    target_link_libraries(secateur_torch INTERFACE "${_secateur_openmp}")
+else()
+    target_link_options(secateur_torch INTERFACE -fopenmp)
+endif()

@@ -15,6 +15,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
@@ -47,6 +48,7 @@ class TestEngine : public QObject {
 
 private Q_SLOTS:
     void initTestCase();
+    void loopsUseTheThreadsTheyWereGiven();
     void packedSequencesDoNotSeeEachOther_data();
     void packedSequencesDoNotSeeEachOther();
     void cachedStepsEqualOneForward_data();
@@ -87,6 +89,23 @@ private Q_SLOTS:
 void TestEngine::initTestCase()
 {
     applyComputeSettings(settingsOf("f32"));
+}
+
+/// Compiled without OpenMP, or linked to a second copy of its runtime, the loops would go on with another number.
+void TestEngine::loopsUseTheThreadsTheyWereGiven()
+{
+    const int before = at::get_num_threads();
+    for (const int threads : {1, 2, 3}) {
+        at::set_num_threads(threads);
+        std::vector<int> seen(static_cast<std::size_t>(threads), -1); // thread of each part
+        at::parallel_for(0, threads, 1, [&seen](std::int64_t first, std::int64_t last) {
+            for (std::int64_t part = first; part < last; ++part)
+                seen[static_cast<std::size_t>(part)] = at::get_thread_num();
+        });
+        for (int part = 0; part < threads; ++part)
+            QCOMPARE(seen[static_cast<std::size_t>(part)], part);
+    }
+    at::set_num_threads(before);
 }
 
 void TestEngine::packedSequencesDoNotSeeEachOther_data()
