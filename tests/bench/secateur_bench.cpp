@@ -125,8 +125,8 @@ double productLimit(const Model &model, std::int64_t rows)
 }
 
 /// As fast as the machine reads: with wide registers where it has them, or the read itself would be the limit.
-__attribute__((target_clones("avx2", "default"), optimize("O3"))) std::uint32_t
-sumOfWords(const std::uint32_t *words, std::int64_t count)
+__attribute__((target_clones("avx2", "default"), optimize("O3"))) std::uint32_t sumOfWords(const std::uint32_t *words,
+                                                                                           std::int64_t count)
 {
     std::uint32_t sum = 0;
     for (std::int64_t w = 0; w < count; ++w)

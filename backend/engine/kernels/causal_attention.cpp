@@ -15,7 +15,7 @@ namespace secateur {
 
 bool canAttendCausally()
 {
-    return kernelLevel() >= KernelLevel::Avx512;
+    return usesAvx2Kernels();
 }
 
 #if SECATEUR_X86_KERNELS
@@ -42,7 +42,8 @@ SECATEUR_AVX512 inline __m512 causalExp(__m512 x)
 }
 
 /// scores[from, to) become exp(scale·(score − largest)), all others of [0, count) zero; returns their sum.
-SECATEUR_AVX512 float causalWeights(float *scores, std::int64_t from, std::int64_t to, std::int64_t count, float scale)
+SECATEUR_AVX512 float causalWeightsAvx512(float *scores, std::int64_t from, std::int64_t to, std::int64_t count,
+                                          float scale)
 {
     const auto maskOf = [](std::int64_t at, std::int64_t low, std::int64_t high) {
         const std::int64_t begin = std::clamp<std::int64_t>(low - at, 0, 16);
@@ -62,6 +63,68 @@ SECATEUR_AVX512 float causalWeights(float *scores, std::int64_t from, std::int64
         sums = _mm512_add_ps(sums, weight);
     }
     return _mm512_reduce_add_ps(sums);
+}
+
+/// causalExp() in 8 lanes.
+SECATEUR_AVX2 inline __m256 causalExpAvx2(__m256 x)
+{
+    x = _mm256_min_ps(_mm256_set1_ps(88.0F), _mm256_max_ps(_mm256_set1_ps(-87.0F), x));
+    const __m256 n
+        = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504F)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375F), x);
+    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4F), r);
+    __m256 p = _mm256_set1_ps(1.0F / 5040);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F / 720));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F / 120));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F / 24));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F / 6));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.5F));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F));
+    const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_mul_ps(p, _mm256_castsi256_ps(power));
+}
+
+/// All ones where lane i of 8 has from ≤ at + i < to.
+SECATEUR_AVX2 inline __m256 causalMaskAvx2(std::int64_t at, std::int64_t from, std::int64_t to)
+{
+    const __m256i index
+        = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(static_cast<int>(at)));
+    const __m256i isBefore = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(from)), index);
+    const __m256i isInFront = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(to)), index);
+    return _mm256_castsi256_ps(_mm256_andnot_si256(isBefore, isInFront));
+}
+
+SECATEUR_AVX2 float causalWeightsAvx2(float *scores, std::int64_t from, std::int64_t to, std::int64_t count,
+                                      float scale)
+{
+    const __m256 least = _mm256_set1_ps(-3.4e38F);
+    __m256 largest = least;
+    for (std::int64_t j = from / 8 * 8; j < to; j += 8)
+        largest
+            = _mm256_max_ps(largest, _mm256_blendv_ps(least, _mm256_loadu_ps(scores + j), causalMaskAvx2(j, from, to)));
+    float eight[8];
+    _mm256_storeu_ps(eight, largest);
+    const __m256 shift = _mm256_set1_ps(*std::max_element(eight, eight + 8));
+    const __m256 factor = _mm256_set1_ps(scale);
+    __m256 sums = _mm256_setzero_ps();
+    for (std::int64_t j = 0; j < count; j += 8) {
+        const __m256 difference = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(scores + j), shift), factor);
+        const __m256 weight = _mm256_and_ps(causalMaskAvx2(j, from, to), causalExpAvx2(difference));
+        _mm256_storeu_ps(scores + j, weight);
+        sums = _mm256_add_ps(sums, weight);
+    }
+    _mm256_storeu_ps(eight, sums);
+    float sum = 0;
+    for (const float lane : eight)
+        sum += lane;
+    return sum;
+}
+
+float causalWeights(float *scores, std::int64_t from, std::int64_t to, std::int64_t count, float scale)
+{
+    return kernelLevel() >= KernelLevel::Avx512 ? causalWeightsAvx512(scores, from, to, count, scale)
+                                                : causalWeightsAvx2(scores, from, to, count, scale);
 }
 
 /// Keys [first, last) as panels [headDim][32].

@@ -19,7 +19,7 @@ struct CausalGroup {
     float scale = 1;
 };
 
-/// true when causalAttention() runs on this processor (AVX-512).
+/// true when causalAttention() runs on this processor (AVX2 or better).
 bool canAttendCausally();
 
 /// softmax(q·kᵀ·scale)·v for the queries [first, last) of \a group. A query's result does not depend on which others

@@ -12,7 +12,7 @@ namespace secateur {
 
 bool canMultiplyMatrices(bool isBf16, std::int64_t in)
 {
-    return isBf16 ? kernelLevel() >= KernelLevel::Avx512Bf16 && in % 2 == 0 : kernelLevel() >= KernelLevel::Avx512;
+    return isBf16 ? kernelLevel() >= KernelLevel::Avx512Bf16 && in % 2 == 0 : usesAvx2Kernels();
 }
 
 #if SECATEUR_X86_KERNELS

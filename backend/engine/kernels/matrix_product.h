@@ -4,8 +4,8 @@
 
 namespace secateur {
 
-/// true when matrixProduct() knows weights of this kind on this processor (AVX-512; with bf16 dot products for bf16,
-/// whose inner dimension must then be even).
+/// true when matrixProduct() knows weights of this kind on this processor: f32 from AVX2 on, bf16 with bf16 dot
+/// products and an even inner dimension.
 bool canMultiplyMatrices(bool isBf16, std::int64_t in);
 
 /// y[r][o] = Σ_k x[r][k]·W[o][k] + bias[o] for r in [firstRow, lastRow) and o in [firstOut, lastOut), for any number of

@@ -1,5 +1,7 @@
 #include "backend/engine/kernels/tile_product.h"
 
+#include "backend/engine/kernels/tile_product_avx2.h"
+
 #if SECATEUR_X86_KERNELS
 
 #include <immintrin.h>
@@ -124,6 +126,10 @@ SECATEUR_AVX512_BF16 void tileRowsBf16(const std::uint32_t *a, std::int64_t aStr
 void packPanel(const std::uint32_t *weight, std::int64_t stride, std::int64_t out, std::int64_t units,
                std::int64_t first, std::uint32_t *panel)
 {
+    if (kernelLevel() < KernelLevel::Avx512) {
+        packPanelAvx2(weight, stride, out, units, first, panel);
+        return;
+    }
     for (std::int64_t half = 0; half < kTileColumns; half += 16) {
         const std::int64_t rows = std::clamp<std::int64_t>(out - first - half, 0, 16);
         const std::uint32_t *from = weight + (rows > 0 ? first + half : 0) * stride;
@@ -159,6 +165,10 @@ void packColumnsBf16(const std::uint16_t *weight, std::int64_t rows, std::int64_
 void tileProductF32(const float *a, std::int64_t aStride, std::int64_t rows, const float *b, std::int64_t bStride,
                     std::int64_t units, std::int64_t columns, float *c, std::int64_t cStride)
 {
+    if (kernelLevel() < KernelLevel::Avx512) {
+        tileProductF32Avx2(a, aStride, rows, b, bStride, units, columns, c, cStride);
+        return;
+    }
     const auto run = [&]<int Rows>() {
         for (; rows >= Rows; rows -= Rows, a += Rows * aStride, c += Rows * cStride)
             tileRowsF32<Rows>(a, aStride, b, bStride, units, columns, c, cStride);

@@ -6,9 +6,10 @@
 
 #if SECATEUR_X86_KERNELS
 
-// The inside of products with many rows at KernelLevel::Avx512: up to 12 rows × 32 columns of sums stay in registers
-// while units of the inner dimension go by. A unit is 32 bits: one f32 value or two bf16 ones. Every sum is one chain
-// over its units in order, whatever the tile, so a row has the same result in every batch, to the last bit.
+// The inside of products with many rows, from KernelLevel::Avx2 on: up to 12 rows × 32 columns of sums (6 × 16 with
+// AVX2) stay in registers while units of the inner dimension go by. A unit is 32 bits: one f32 value or two bf16 ones.
+// Every sum is one chain over its units in order, whatever the tile, so a row has the same result in every batch, to
+// the last bit.
 
 namespace secateur {
 
@@ -29,7 +30,7 @@ void packColumnsBf16(const std::uint16_t *weight, std::int64_t rows, std::int64_
 /// c[r][j] = Σ_u a[r][u]·b[u][j] for \a rows ≤ 12 and \a columns ≤ 32; nothing outside is read or written.
 void tileProductF32(const float *a, std::int64_t aStride, std::int64_t rows, const float *b, std::int64_t bStride,
                     std::int64_t units, std::int64_t columns, float *c, std::int64_t cStride);
-/// The same for bf16 pairs; c is f32.
+/// The same for bf16 pairs at KernelLevel::Avx512Bf16; c is f32.
 void tileProductBf16(const std::uint32_t *a, std::int64_t aStride, std::int64_t rows, const std::uint32_t *b,
                      std::int64_t bStride, std::int64_t units, std::int64_t columns, float *c, std::int64_t cStride);
 
