@@ -19,8 +19,12 @@ bool canMultiplyMatrices(bool isBf16, std::int64_t in)
 
 namespace {
 
-/// Outputs whose weights are laid out at a time: they stay in the second-level cache while all rows pass.
-constexpr std::int64_t kMatrixProductOutputs = 256;
+/// Results whose weights are laid out at a time: they stay in the second-level cache while all rows pass.
+std::int64_t matrixProductBlock(std::int64_t units)
+{
+    constexpr std::int64_t kPanelWords = 64 << 10; // 256 kB
+    return std::clamp<std::int64_t>(kPanelWords / (units * kTileColumns), 1, 8) * kTileColumns;
+}
 
 void matrixTileF32(const float *x, std::int64_t in, std::int64_t rows, const std::uint32_t *panel, std::int64_t columns,
                    const float *bias, float *y, std::int64_t out)
@@ -67,12 +71,13 @@ struct MatrixWork {
 template <typename Pack> void matrixWork(const MatrixWork &work, const Pack &pack)
 {
     const std::int64_t units = work.isBf16 ? work.inner / 2 : work.inner;
-    const std::int64_t most = std::min(kMatrixProductOutputs, work.last - work.first);
+    const std::int64_t step = matrixProductBlock(units);
+    const std::int64_t most = std::min(step, work.last - work.first);
     const std::int64_t panelSize = units * kTileColumns;
     thread_local std::vector<std::uint32_t> packed; // kept: there is a product every few milliseconds
     packed.resize(static_cast<std::size_t>((most + kTileColumns - 1) / kTileColumns * panelSize));
-    for (std::int64_t block = work.first; block < work.last; block += kMatrixProductOutputs) {
-        const std::int64_t end = std::min(block + kMatrixProductOutputs, work.last);
+    for (std::int64_t block = work.first; block < work.last; block += step) {
+        const std::int64_t end = std::min(block + step, work.last);
         for (std::int64_t o = block; o < end; o += kTileColumns)
             pack(o, end, packed.data() + (o - block) / kTileColumns * panelSize);
         for (std::int64_t r = work.firstRow; r < work.lastRow; r += kTileRows) {
