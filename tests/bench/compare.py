@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Product and peer in turn on the same inputs; see README.md. Prints one line per kind of work and dtype.
 
-compare.py WORK [--only decode,batch] [--dtypes f32,bf16] [--threads 2] [--rounds 3]
+compare.py WORK [--only decode,batch] [--dtypes f32,bf16] [--threads 2] [--rounds 3] [--gguf MODEL.gguf]
+With --gguf decoding is compared with llama.cpp (decode_llama), too.
 WORK was filled by peers/inputs.py. Run it with the peer's Python.
 """
 import argparse
@@ -20,6 +21,7 @@ parser.add_argument("--dtypes", default="f32,bf16")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--tokens", type=int, default=64)
+parser.add_argument("--gguf")
 parser.add_argument("--bench", default=str(here.parents[1] / "build/bin/secateur_bench"))
 arguments = parser.parse_args()
 environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), OMP_WAIT_POLICY="passive")
@@ -27,7 +29,8 @@ environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), OMP_WAIT_
 JOBS = {"sweep_equal": ("sweep", "sweep_equal.json"), "sweep_unequal": ("sweep", "sweep_unequal.json"),
         "piqa": ("loglik", "piqa.json"), "long_choices": ("loglik", "long_choices.json"),
         "decode": ("decode", "prompt.json"), "batch": ("batch", "prompts.json"),
-        "lora_equal": ("lora", "lora_equal.json"), "lora_unequal": ("lora", "lora_unequal.json"), "open": ("open", None)}
+        "lora_equal": ("lora", "lora_equal.json"), "lora_unequal": ("lora", "lora_unequal.json"), "open": ("open", None),
+        "decode_llama": ("decode", "prompt.json")}
 
 
 def run(command):
@@ -68,7 +71,7 @@ def sameness(work, product, peer, bf16):
     return text
 
 
-for job in arguments.only.split(","):
+for job in arguments.only.split(",") + (["decode_llama"] if arguments.gguf else []):
     work, file = JOBS[job]
     model = arguments.work / ("many" if work == "open" else "model")
     inputs = [str(arguments.work / file)] if file else []
@@ -78,8 +81,9 @@ for job in arguments.only.split(","):
         ours, theirs = [], []
         for _ in range(arguments.rounds):
             ours.append(run([arguments.bench, work, str(model), *inputs, *options]))
-            theirs.append(run([sys.executable, str(here / "peers/transformers_peer.py"), work, str(model), *inputs,
-                               *options]))
+            peer = [str(here / "peers/llama_peer.py"), arguments.gguf] if job == "decode_llama" else [
+                str(here / "peers/transformers_peer.py"), work, str(model)]
+            theirs.append(run([sys.executable, *peer, *inputs, *options]))
         text = sameness(work, ours[0]["fingerprint"], theirs[0]["fingerprint"], dtype == "bf16")
 
         def of(results, key, pick=statistics.median):

@@ -102,6 +102,7 @@ private Q_SLOTS:
     void nobodyWaitsForever();
     void aBadEnvironmentIsSaid();
     void aJobFolderTrainsByItself();
+    void aJobFolderTakesABundledModelsOwnData();
     void aJobFolderIsNotOverwritten();
 
 private:
@@ -403,6 +404,17 @@ void TestCliProcesses::aJobFolderTrainsByItself()
     QVERIFY2(alone.exitCode == 0, alone.text().constData());
     QVERIFY(relativeDistance(path("without a job/adapter_model.safetensors"), folder + "/out/adapter_model.safetensors")
             <= kRounding);
+}
+
+void TestCliProcesses::aJobFolderTakesABundledModelsOwnData()
+{
+    const QString folder = path("bundled");
+    const CliResult written = runCli(
+        {"recover", "bundled:mini-think", "--data", "bundled", "--out", path("unused"), "--job-folder", folder});
+    QVERIFY2(written.exitCode == 0, written.text().constData());
+    const QByteArray own = contentsOf(qEnvironmentVariable("SECATEUR_RESOURCES") + "/calibration/mini-think.jsonl");
+    QVERIFY(!own.isEmpty());
+    QCOMPARE(contentsOf(folder + "/data.jsonl"), own);
 }
 
 void TestCliProcesses::aJobFolderIsNotOverwritten()

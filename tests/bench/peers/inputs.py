@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes what product and peers read: the model as a Hugging Face folder, token ids, and a folder of many tensors.
 
-inputs.py MODEL.gguf WORK [--data FOLDER] [--sequences 32] [--samples 64] [--items 100]
-FOLDER holds piqa/dev.jsonl; without it the PIQA input is left out. Everything else comes from the bundled text.
+inputs.py MODEL WORK [--data FOLDER] [--text FILE] [--longest 512] [--sequences 32] [--samples 64] [--items 100]
+MODEL is a GGUF file or a Hugging Face folder. FOLDER holds piqa/dev.jsonl; without it the PIQA input is left out.
+Everything else comes from FILE, the bundled text unless it is given. No training sample is longer than --longest.
 Needs torch, transformers, gguf, safetensors.
 """
 import argparse
@@ -15,6 +16,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("model")
 parser.add_argument("work", type=pathlib.Path)
 parser.add_argument("--data", type=pathlib.Path)
+parser.add_argument("--text", type=pathlib.Path)
+parser.add_argument("--longest", type=int, default=512)
 parser.add_argument("--sequences", type=int, default=32, help="of 512 tokens")
 parser.add_argument("--samples", type=int, default=64, help="of 30 to 700 tokens")
 parser.add_argument("--items", type=int, default=100)
@@ -27,7 +30,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 work = arguments.work
 work.mkdir(parents=True, exist_ok=True)
 folder, name = os.path.split(arguments.model)
-where = {"pretrained_model_name_or_path": folder, "gguf_file": name}
+where = {"pretrained_model_name_or_path": folder, "gguf_file": name} if name.endswith(".gguf") else {
+    "pretrained_model_name_or_path": arguments.model}
 tokenizer = AutoTokenizer.from_pretrained(**where)
 if not (work / "model").exists():
     read = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
@@ -40,7 +44,7 @@ if not (work / "model").exists():
     tokenizer.save_pretrained(work / "model")
 
 root = pathlib.Path(__file__).resolve().parents[3]
-text = (root / "resources/calibration/calibration.txt").read_text()
+text = (arguments.text or root / "resources/calibration/calibration.txt").read_text()
 ids = tokenizer(text, add_special_tokens=False)["input_ids"]
 draw = random.Random(0)
 
@@ -59,8 +63,9 @@ write("sweep_equal.json", {"sequences": [piece(512) for _ in range(arguments.seq
 write("sweep_unequal.json", {"sequences": [piece(draw.randint(30, 700)) for _ in range(arguments.samples)]})
 own = random.Random(1)  # the other inputs stay as they were
 starts = [own.randrange(len(ids)) for _ in range(8)]
-write("lora_equal.json", {"sequences": [[ids[(start + i) % len(ids)] for i in range(256)] for start in starts]})
-write("lora_unequal.json", {"sequences": [[ids[(start + i) % len(ids)] for i in range(own.randint(30, 512))]
+write("lora_equal.json", {"sequences": [[ids[(start + i) % len(ids)] for i in range(arguments.longest // 2)]
+                                        for start in starts]})
+write("lora_unequal.json", {"sequences": [[ids[(start + i) % len(ids)] for i in range(own.randint(30, arguments.longest))]
                                           for start in starts]})
 write("long_choices.json", {"items": [{"context": piece(draw.randint(200, 400)),
                                        "continuations": [piece(draw.randint(8, 40)) for _ in range(4)]}
