@@ -4,6 +4,7 @@
 #include "backend/engine/kernels/dispatch.h"
 #include "backend/engine/kernels/row_product_avx512.h"
 
+#include <algorithm>
 #include <bit>
 
 #if SECATEUR_X86_KERNELS
@@ -14,8 +15,12 @@ namespace secateur {
 
 namespace {
 
-/// Outputs that are finished for all rows before the next ones: their weights stay in the cache between groups of rows.
-constexpr std::int64_t kRowProductBlock = 16;
+/// Outputs that are finished for all rows before the next ones: their weights, of \a bytes each, stay in the first-level
+/// cache between groups of rows.
+constexpr std::int64_t rowProductBlock(std::int64_t bytes)
+{
+    return std::clamp<std::int64_t>((20 << 10) / bytes / 4, 1, 4) * 4;
+}
 
 float rowProductValue(float value)
 {
@@ -125,15 +130,16 @@ SECATEUR_AVX2 void rowProductAvx2(const Weight *weight, std::int64_t in, const f
         rowProductRange<1, 8>(weight, in, x, first, last, y, yStride);
         return;
     }
-    for (std::int64_t from = first; from < last; from += kRowProductBlock) {
-        const std::int64_t to = from + kRowProductBlock < last ? from + kRowProductBlock : last;
+    const std::int64_t block = rowProductBlock(in * static_cast<std::int64_t>(sizeof(Weight)));
+    for (std::int64_t from = first; from < last; from += block) {
+        const std::int64_t to = std::min(from + block, last);
         std::int64_t r = 0;
-        for (; r + 4 <= rows; r += 4)
-            rowProductRange<4, 2>(weight, in, x + r * in, from, to, y + r * yStride, yStride);
-        for (; r + 2 <= rows; r += 2)
+        for (; rows - r == 3 || rows - r > 4; r += 3) // four are two twos
+            rowProductRange<3, 4>(weight, in, x + r * in, from, to, y + r * yStride, yStride);
+        for (; rows - r >= 2; r += 2)
             rowProductRange<2, 4>(weight, in, x + r * in, from, to, y + r * yStride, yStride);
         if (r < rows)
-            rowProductRange<1, 8>(weight, in, x + r * in, from, to, y + r * yStride, yStride);
+            rowProductRange<1, 4>(weight, in, x + r * in, from, to, y + r * yStride, yStride);
     }
 }
 
