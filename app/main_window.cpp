@@ -285,6 +285,7 @@ void MainWindow::updateActions()
     state.hasWeights = workspace.hasWeights();
     state.isLoading = m_controllers.load->isLoading();
     state.hasMaps = workspace.analysis() != nullptr;
+    state.hasTwin = workspace.twin() != nullptr;
     state.hasSelection = !workspace.selection()->selected().empty();
     state.isPlanCurrent = current.plan.has_value();
     state.isRecordCurrent = !current.isDense();

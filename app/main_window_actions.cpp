@@ -119,6 +119,8 @@ void MainWindow::connectActions()
         if (!file.isEmpty())
             m_controllers.calibration->openMaps(file);
     });
+    on(a->openTwin, [this] { m_controllers.calibration->askTwin(); });
+    on(a->closeTwin, [workspace] { workspace->setTwin(nullptr); });
     on(a->locate, [this] { m_controllers.load->locateWeights(); });
     on(a->prune, [this, workspace] {
         if (!workspace->selection()->selected().empty())
@@ -175,6 +177,11 @@ void MainWindow::connectPages()
 
     connect(m_importance, &ImportancePage::calibrateRequested, m_actions->calibrate, &QAction::trigger);
     connect(m_importance, &ImportancePage::openMapsRequested, m_actions->openMaps, &QAction::trigger);
+    connect(m_importance, &ImportancePage::twinRequested, m_actions->openTwin, &QAction::trigger);
+    connect(m_controllers.calibration, &CalibrationController::twinReady, this, [this] {
+        showTab(Importance);
+        m_importance->showTwin(TwinMode::Difference);
+    });
     connect(m_importance, &ImportancePage::makePlanRequested, this, &MainWindow::runPrimary);
     connect(m_importance, &ImportancePage::helpRequested, this, help);
     connect(m_importance, &ImportancePage::currentMapChanged, this, &MainWindow::showScores);

@@ -160,6 +160,10 @@ void WindowActions::makeModel()
     calibrate = add(model, tr("&Calibrate…"), tr("Run the model over a calibration set and score its units"),
                     Qt::CTRL | Qt::Key_K, u"calibrate"_qs);
     openMaps = add(model, tr("Open &maps…"), tr("Open maps that were computed before (HDF5)"));
+    openTwin
+        = add(model, tr("Open s&ibling…"),
+              tr("Compare the maps with those of the sibling: a model, a session or maps (HDF5)"), {}, u"compare"_qs);
+    closeTwin = add(model, tr("Close si&bling"), tr("Take the sibling's maps out of the session"));
     locate = add(model, tr("&Locate weights…"), tr("Show where the weights of this session are"));
     const QString plan = tr("Plan");
     prune = add(plan, tr("&Prune…"), tr("Plan the removal of the selected units"), Qt::CTRL | Qt::Key_P, u"prune"_qs);
@@ -225,7 +229,7 @@ void WindowActions::fillMenus(QMainWindow *window, const QList<QAction *> &dockT
     view->addSeparator();
     view->addActions({nextPane, previousPane});
     menu(tr("&Select"))->addActions({clearSelection, invertSelection, lock, threshold, nextMap});
-    menu(tr("&Model"))->addActions({calibrate, openMaps, locate});
+    menu(tr("&Model"))->addActions({calibrate, openMaps, openTwin, closeTwin, locate});
     menu(tr("&Plan"))->addActions({prune, newChildPlan, scoreAndPrune});
     menu(tr("&Run"))->addActions({recover, stopAndKeep, evaluate, cancelJobs});
     menu(tr("&Tools"))->addActions({commands, copyCommand, settings});
@@ -274,6 +278,8 @@ void WindowActions::update(const ActionState &state)
                                                        : tr("Choose one in Models & plans."));
     setActionOff(calibrate, noWeights, weightsRemedy);
     setActionOff(openMaps, noModel, openOne);
+    setActionOff(openTwin, noMaps, calibrateFirst);
+    setActionOff(closeTwin, state.hasTwin ? QString() : tr("No sibling is open."), tr("Use “Open sibling…” first."));
     setActionOff(locate,
                  !noModel.isEmpty()     ? noModel
                      : state.hasWeights ? tr("The weights are there.")

@@ -19,6 +19,7 @@ struct ActionState {
     bool hasWeights = false;
     bool isLoading = false;
     bool hasMaps = false;
+    bool hasTwin = false;
     bool hasSelection = false;
     bool isPlanCurrent = false;
     bool isRecordCurrent = false; ///< a plan or a run: can be renamed and deleted
@@ -48,7 +49,7 @@ public:
     // Select
     QAction *clearSelection, *invertSelection, *lock, *threshold, *nextMap;
     // Model
-    QAction *calibrate, *locate, *device, *openMaps;
+    QAction *calibrate, *locate, *device, *openMaps, *openTwin, *closeTwin;
     // Plan
     QAction *prune, *newChildPlan, *scoreAndPrune;
     // Run

@@ -65,10 +65,17 @@ int Workspace::unsavedSteps() const
     return qAbs(m_undo->index() - clean) + (m_revision - m_savedRevision);
 }
 
+QString Workspace::kindOfName(const QString &name)
+{
+    const QString lower = name.toLower();
+    if (lower.contains(u"think") || lower.contains(u"reason") || lower.contains(u"-r1"))
+        return u"think"_qs;
+    return lower.contains(u"instruct") ? u"instruct"_qs : QString();
+}
+
 QString Workspace::modelKind() const
 {
-    const QString alias = qString(m_session.model.alias).toLower();
-    if (alias.contains(u"think") || alias.contains(u"reason") || alias.contains(u"-r1"))
+    if (kindOfName(qString(m_session.model.alias)) == u"think")
         return u"think"_qs;
     if (m_weights && m_weights->chatTemplate && m_weights->chatTemplate->source().find("<think>") != std::string::npos)
         return u"think"_qs;
@@ -173,6 +180,17 @@ void Workspace::setAnalysis(std::shared_ptr<const AnalysisResult> analysis)
     if (known == m_session.calibrations.end())
         m_session.calibrations.push_back(calibration);
     record(tr("Calibrate on %1").arg(qString(calibration.name)));
+    Q_EMIT analysisChanged();
+}
+
+void Workspace::setTwin(std::shared_ptr<const AnalysisResult> twin)
+{
+    if (!twin && !m_session.twin)
+        return;
+    const QString line = twin ? tr("Compare with %1").arg(qString(twin->modelName))
+                              : tr("Close the maps of %1").arg(qString(m_session.twin->modelName));
+    m_session.twin = std::move(twin);
+    record(line);
     Q_EMIT analysisChanged();
 }
 

@@ -52,6 +52,7 @@ public:
     const Session &session() const { return m_session; }
     const ModelConfig &config() const { return m_session.model.config; }
     std::shared_ptr<const AnalysisResult> analysis() const { return m_session.analysis; }
+    std::shared_ptr<const AnalysisResult> twin() const { return m_session.twin; } ///< the sibling's maps; null: none
     /// The session as it would be saved: with selection, locks and history.
     Session snapshot() const;
 
@@ -63,6 +64,8 @@ public:
     int unsavedSteps() const;
     /// "instruct" or "think", as far as the name and the template tell.
     QString modelKind() const;
+    /// The same of a name alone; empty when it does not tell.
+    static QString kindOfName(const QString &name);
 
     PruneSelection *selection() const { return m_selection; }
     QUndoStack *undoStack() const { return m_undo; }
@@ -77,6 +80,8 @@ public:
     int revision() const { return m_revision; }
 
     void setAnalysis(std::shared_ptr<const AnalysisResult> analysis);
+    /// Maps of the sibling; null takes them away.
+    void setTwin(std::shared_ptr<const AnalysisResult> twin);
     void addRun(const RunRecord &run, const std::filesystem::path &adapter);
     /// A report of the same model under the same protocol takes in the new tasks.
     void addReport(const EvaluationReport &report);

@@ -15,6 +15,6 @@ void addForwardVerbs(CLI::App &program, Shell &shell); ///< logits, loglikelihoo
 void addPruneVerbs(CLI::App &program, Shell &shell); ///< methods, analyze, plan, prune
 void addTrainVerbs(CLI::App &program, Shell &shell); ///< recover, evaluate, compare
 void addMiniVerb(CLI::App &program, Shell &shell); ///< make-mini
-void addSessionVerbs(CLI::App &program, Shell &shell); ///< export, run
+void addSessionVerbs(CLI::App &program, Shell &shell); ///< export, twin, run
 
 } // namespace secateur::cli

@@ -5,6 +5,7 @@
 #include "app/user_prompts.h"
 #include "app/workspace.h"
 #include "backend/io/map_archive.h"
+#include "backend/workflow/twin.h"
 #include "widgets/theme/number_text.h"
 
 #include <QFileInfo>
@@ -79,6 +80,46 @@ void CalibrationController::openMaps(const QString &file)
             return result;
         },
         [this](std::shared_ptr<const AnalysisResult> result) { accept(result); });
+}
+
+void CalibrationController::askTwin()
+{
+    const QString file = m_services.prompts.openFile(
+        tr("Open the sibling"), m_services.settings.lastFolder(),
+        tr("Models, sessions and maps (*.safetensors *.gguf config.json *.json *.h5 *.hdf5);;All files (*)"));
+    if (file.isEmpty())
+        return;
+    m_services.settings.setLastFolder(QFileInfo(file).absolutePath());
+    openTwin(file);
+}
+
+void CalibrationController::openTwin(const QString &source)
+{
+    const auto own = m_services.workspace.analysis();
+    if (!own)
+        return;
+    // A model needs as much data as the open one got; the file dialog can only name a file inside its folder.
+    const QFileInfo info(source);
+    const QString name = info.fileName();
+    const bool isInFolder = name == u"config.json" || name.endsWith(u".safetensors") || name.endsWith(u".index.json");
+    const std::string argument = (isInFolder ? info.absolutePath() : source).toStdString();
+    workflow::CalibrationRequest request = m_last;
+    request.samples = own->calibration.sequences;
+    request.length = own->calibration.length;
+    request.seed = own->calibration.seed;
+    startJob<AnalysisResult>(
+        m_services, this, tr("Maps of the sibling"), isInFolder ? QFileInfo(info.absolutePath()).fileName() : name,
+        [argument, own, request, settings = m_services.settings.compute()](const JobContext &context) {
+            return workflow::twinMapsFrom(argument, *own, request, settings, context);
+        },
+        [this, own](std::shared_ptr<const AnalysisResult> twin) {
+            if (m_services.workspace.analysis() != own)
+                return; // another document by now
+            m_services.workspace.setTwin(twin);
+            m_services.messages.log(tr("Compared with %1 from here on").arg(qString(twin->modelName)));
+            Q_EMIT twinReady();
+        },
+        [this, source] { openTwin(source); });
 }
 
 } // namespace secateur

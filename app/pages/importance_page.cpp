@@ -7,6 +7,7 @@
 #include "widgets/charts/profile_chart.h"
 #include "widgets/controls/empty_state.h"
 #include "widgets/controls/read_out.h"
+#include "widgets/controls/segmented_control.h"
 #include "widgets/heatmap/heatmap_image.h"
 #include "widgets/heatmap/heatmap_panel.h"
 #include "widgets/theme/number_text.h"
@@ -86,7 +87,10 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
       m_map(new QComboBox(m_options)),
       m_metric(new QComboBox(m_options)),
       m_scale(new QComboBox(m_options)),
-      m_panel(new HeatmapPanel(this)),
+      m_twin(new SegmentedControl(m_options)),
+      m_openTwin(new QToolButton(m_options)),
+      m_maps(new TwinPanel(this)),
+      m_panel(m_maps->panel()),
       m_readOut(new ReadOut(this)),
       m_profile(new ProfileChart(this))
 {
@@ -102,6 +106,14 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
     m_scale->addItem(tr("Log"), int(ColorScale::Scaling::Log));
     m_scale->addItem(tr("Percentile"), int(ColorScale::Scaling::Percentile));
     m_scale->setToolTip(tr("How values become colours; the values themselves and exported data stay as they are"));
+    m_twin->addSegment(u"off"_qs, tr("Off"));
+    m_twin->addSegment(u"side"_qs, tr("Side"));
+    m_twin->addSegment(u"diff"_qs, tr("Diff"));
+    m_twin->setToolTip(tr("The sibling's map beside this one, or the difference of both"));
+    m_options->addField(tr("Twin"), m_twin);
+    m_openTwin->setText(tr("Open sibling…"));
+    m_openTwin->setToolTip(tr("Open the sibling model, its session or its maps to compare"));
+    m_options->addWidget(m_openTwin);
     m_options->addField(tr("Scale"), m_scale);
     m_options->addStretch();
     connect(m_options->addHelp(), &QToolButton::clicked, this, &ImportancePage::helpRequested);
@@ -115,7 +127,7 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
     m_stack->addWidget(m_empty);
 
     auto *top = new QSplitter(Qt::Horizontal, m_stack);
-    top->addWidget(m_panel);
+    top->addWidget(m_maps);
     top->addWidget(makeSide());
     top->setStretchFactor(0, 3);
     top->setStretchFactor(1, 2);
@@ -134,13 +146,15 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
     outer->addWidget(m_stack, 1);
 
     HeatmapView *view = m_panel->view();
-    m_panel->setSelection(workspace->selection());
+    m_maps->setSelection(workspace->selection());
     m_profile->setSelection(workspace->selection());
-    m_profile->setTitle(tr("Block influence"), tr("1 − mean cosine of block input and output"));
     m_readOut->setView(view);
     connect(view, &HeatmapView::thresholdRequested, m_profile, &ProfileChart::focusThreshold);
-    connect(view, &HeatmapView::nextMapRequested, this, &ImportancePage::nextMap);
-    connect(view, &HeatmapView::exportRequested, this, [this](ExportKind kind) { exportView(int(kind)); });
+    for (HeatmapPanel *panel : {m_panel, m_maps->otherPanel()}) {
+        connect(panel->view(), &HeatmapView::nextMapRequested, this, &ImportancePage::nextMap);
+        connect(panel->view(), &HeatmapView::exportRequested, this,
+                [this, panel](ExportKind kind) { exportView(int(kind), *panel); });
+    }
     connect(view, &HeatmapView::cellHovered, this, [this](const HeatmapCell &cell) {
         const MetricMapPtr map = m_panel->view()->map();
         m_profile->setLinkedBlocks(map && cell.isValid() ? blocksOf(unitsOfCell(*map, cell)) : std::set<int>());
@@ -152,6 +166,13 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
     connect(m_map, &QComboBox::currentIndexChanged, this, &ImportancePage::fillMetrics);
     connect(m_metric, &QComboBox::currentIndexChanged, this, &ImportancePage::showMap);
     connect(m_scale, &QComboBox::currentIndexChanged, this, &ImportancePage::showScale);
+    connect(m_twin, &SegmentedControl::currentChanged, this, [this](const QString &id) {
+        m_workspace->setView("twin", id.toStdString());
+        showMap();
+        showProfile();
+    });
+    connect(m_openTwin, &QToolButton::clicked, this, &ImportancePage::twinRequested);
+    connect(m_maps, &TwinPanel::differenceChanged, this, [this] { Q_EMIT currentMapChanged(m_panel->view()->map()); });
     connect(workspace, &Workspace::documentChanged, this, &ImportancePage::fillMaps);
     connect(workspace, &Workspace::analysisChanged, this, &ImportancePage::fillMaps);
     connect(workspace->selection(), &PruneSelection::changed, this, &ImportancePage::showSelection);
@@ -228,10 +249,9 @@ void ImportancePage::fillMaps()
         const int cosine = qMax(0, m_map->findData(u"block_cosine"_qs));
         const int index = m_map->findData(wanted);
         m_map->setCurrentIndex(index < 0 ? cosine : index);
-        m_profile->setMap(analysis->find("block_influence"));
-    } else {
-        m_profile->setMap(nullptr);
     }
+    fillTwin();
+    showProfile();
     fillMetrics();
 }
 
@@ -258,24 +278,117 @@ void ImportancePage::fillMetrics()
 void ImportancePage::showMap()
 {
     const MetricMapPtr map = currentMap();
-    QString details;
     if (map) {
-        const CalibrationRecord &calibration = m_workspace->analysis()->calibration;
-        details = calibration.length > 0 ? tr("%1 × %2 tokens").arg(calibration.sequences).arg(calibration.length)
-                                         : tr("%n sample(s)", nullptr, static_cast<int>(calibration.sequences));
         m_workspace->setView("map", map->group);
         m_workspace->setView("metric", map->metric);
     }
-    m_panel->setMap(map, details);
+    showMaps(map);
     showScale();
     // A map without one score per unit leaves the threshold with the profile's own blocks.
     m_profile->setThresholdMap(map && scoresUnits(mapKind(*map)) ? map : nullptr);
     Q_EMIT currentMapChanged(map);
 }
 
+MetricMapPtr ImportancePage::twinMap(const MetricMapPtr &own) const
+{
+    const auto twin = m_workspace->twin();
+    const MetricMapPtr map = own && twin ? twin->find(own->group, own->metric) : nullptr;
+    return map && map->rows == own->rows && map->columns == own->columns ? map : nullptr;
+}
+
+void ImportancePage::fillTwin()
+{
+    const bool hasTwin = m_workspace->twin() != nullptr;
+    for (const QString &id : {u"side"_qs, u"diff"_qs})
+        m_twin->setSegmentEnabled(id, hasTwin, hasTwin ? QString() : tr("Open the sibling model to compare"));
+    m_openTwin->setVisible(m_workspace->analysis() != nullptr && !hasTwin);
+    m_twin->setEnabled(hasTwin);
+    const QSignalBlocker blocker(m_twin);
+    const QString wanted = qString(m_workspace->view("twin"));
+    m_twin->setCurrentId(hasTwin && m_twin->ids().contains(wanted) ? wanted : u"off"_qs);
+}
+
+void ImportancePage::showTwin(TwinMode mode)
+{
+    m_twin->setCurrentId(!m_workspace->twin()               ? u"off"_qs
+                             : mode == TwinMode::Side       ? u"side"_qs
+                             : mode == TwinMode::Difference ? u"diff"_qs
+                                                            : u"off"_qs);
+    m_workspace->setView("twin", m_twin->currentId().toStdString());
+    showMap();
+    showProfile();
+}
+
+void ImportancePage::showMaps(const MetricMapPtr &own)
+{
+    const auto side = [this](const AnalysisResult &analysis, const QString &name, const MetricMapPtr &map) {
+        const CalibrationRecord &calibration = analysis.calibration;
+        return TwinPanel::Side{name,
+                               calibration.length > 0
+                                   ? tr("%1 × %2 tokens").arg(calibration.sequences).arg(calibration.length)
+                                   : tr("%n sample(s)", nullptr, static_cast<int>(calibration.sequences)),
+                               map};
+    };
+    if (!own) {
+        m_maps->showOne({});
+        return;
+    }
+    const TwinPanel::Side mine = side(*m_workspace->analysis(), qString(m_workspace->session().model.alias), own);
+    const MetricMapPtr other = m_twin->currentId() == u"off"_qs ? nullptr : twinMap(own);
+    if (!other) {
+        m_maps->showOne(mine);
+        return;
+    }
+    const AnalysisResult &twin = *m_workspace->twin();
+    const TwinPanel::Side its = side(twin, qString(twin.modelName), other);
+    if (m_twin->currentId() == u"side"_qs) {
+        m_maps->showSides(mine, its);
+        return;
+    }
+    const MetricMapPtr influence = m_workspace->analysis()->find("block_influence");
+    const MetricMapPtr twinInfluence = twinMap(influence);
+    if (twinIsFirst())
+        m_maps->showDifference(its, mine, twinInfluence, influence);
+    else
+        m_maps->showDifference(mine, its, influence, twinInfluence);
+}
+
+/// The difference is think − instruct; of two models of one kind it is the open one − the sibling.
+bool ImportancePage::twinIsFirst() const
+{
+    return m_workspace->twin() && m_workspace->modelKind() != u"think"
+        && Workspace::kindOfName(qString(m_workspace->twin()->modelName)) == u"think";
+}
+
+void ImportancePage::showProfile()
+{
+    const auto analysis = m_workspace->analysis();
+    const MetricMapPtr influence = analysis ? analysis->find("block_influence") : nullptr;
+    m_profile->setMap(influence);
+    const MetricMapPtr other = m_twin->currentId() == u"off"_qs ? nullptr : twinMap(influence);
+    const QString description = tr("1 − mean cosine of block input and output");
+    if (!other) {
+        m_profile->setTitle(tr("Block influence"), description);
+        return;
+    }
+    const QString name = qString(m_workspace->session().model.alias);
+    const QString twinName = qString(m_workspace->twin()->modelName);
+    const auto kind = [](bool thinks) { return thinks ? ProfileSeries::Kind::Think : ProfileSeries::Kind::Instruct; };
+    const bool thinks = m_workspace->modelKind() == u"think";
+    const bool twinThinks = Workspace::kindOfName(twinName) == u"think";
+    // The line of the open model comes first: it carries selection and threshold.
+    m_profile->setSeries(
+        {{name, influence->values, kind(thinks)},
+         {twinName, other->values, twinThinks == thinks ? ProfileSeries::Kind::Plain : kind(twinThinks)}},
+        metricName(*influence));
+    m_profile->setTitle(tr("Block influence"),
+                        twinIsFirst() ? tr("%1; numbers: %2 − %3").arg(description, twinName, name)
+                                      : tr("%1; numbers: %2 − %3").arg(description, name, twinName));
+}
+
 void ImportancePage::showScale()
 {
-    m_panel->setScaling(ColorScale::Scaling(m_scale->currentData().toInt()));
+    m_maps->setScaling(ColorScale::Scaling(m_scale->currentData().toInt()));
 }
 
 void ImportancePage::showSelection()
@@ -304,24 +417,25 @@ void ImportancePage::nextMap()
 
 void ImportancePage::exportPicture()
 {
-    exportView(int(ExportKind::Svg));
+    exportView(int(ExportKind::Svg), *m_panel);
 }
 
 void ImportancePage::exportData()
 {
-    exportView(int(ExportKind::Csv));
+    exportView(int(ExportKind::Csv), *m_panel);
 }
 
-void ImportancePage::exportView(int number)
+void ImportancePage::exportView(int number, const HeatmapPanel &panel)
 {
     const auto kind = ExportKind(number);
-    const MetricMapPtr map = currentMap();
+    const MetricMapPtr map = panel.view()->map();
     if (!map)
         return;
-    const QString stem = m_workspace->name() + u"-"_qs + qString(map->group);
+    const QString stem
+        = m_workspace->name() + u"-"_qs + qString(map->group) + (isSignedMap(*map) ? u"-difference"_qs : QString());
     if (kind == ExportKind::Csv) {
         m_exporter->saveBytes(tr("Export data"), stem + u".csv"_qs, tr("Comma-separated values (*.csv)"),
-                              m_panel->view()->toCsv());
+                              panel.view()->toCsv());
         return;
     }
     const QString suffix = kind == ExportKind::Png ? u"png"_qs : kind == ExportKind::Svg ? u"svg"_qs : u"pdf"_qs;
@@ -329,7 +443,7 @@ void ImportancePage::exportView(int number)
     const QTemporaryDir scratch;
     const QString file = scratch.filePath(u"picture."_qs + suffix);
     try {
-        exportHeatmap(*m_panel->view(), file, kind, m_panel->titleText());
+        exportHeatmap(*panel.view(), file, kind, panel.titleText());
     } catch (const Error &error) {
         Q_EMIT exportFailed(qString(error.info().message));
         return;

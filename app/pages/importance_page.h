@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/pages/twin_panel.h"
 #include "backend/core/metric_map.h"
 
 #include <QWidget>
@@ -8,6 +9,7 @@ class QComboBox;
 class QLabel;
 class QPushButton;
 class QStackedWidget;
+class QToolButton;
 
 namespace secateur {
 
@@ -17,10 +19,11 @@ class HeatmapPanel;
 class OptionBar;
 class ProfileChart;
 class ReadOut;
+class SegmentedControl;
 class Workspace;
 
 /// Which blocks, heads and channels matter: heatmap with colour bar, read-out, and the block profile below with the
-/// threshold. All of them work on the one selection.
+/// threshold. All of them work on the one selection. With the sibling's maps open, they stand beside or are compared.
 class ImportancePage : public QWidget {
     Q_OBJECT
 public:
@@ -28,6 +31,8 @@ public:
 
     MetricMapPtr currentMap() const;
     HeatmapPanel *panel() const { return m_panel; }
+    TwinPanel *twinPanel() const { return m_maps; }
+    SegmentedControl *twinControl() const { return m_twin; }
     ProfileChart *profile() const { return m_profile; }
     QComboBox *mapBox() const { return m_map; }
     EmptyState *emptyState() const { return m_empty; }
@@ -35,6 +40,8 @@ public:
     /// Why calibration is off; empty: it is on.
     void setCalibrationReason(const QString &reason);
     QString statusText() const;
+    /// Off when there is no such map of the sibling.
+    void showTwin(TwinMode mode);
 
 public Q_SLOTS:
     void nextMap();
@@ -44,6 +51,7 @@ public Q_SLOTS:
 Q_SIGNALS:
     void calibrateRequested();
     void openMapsRequested();
+    void twinRequested();
     void makePlanRequested();
     void helpRequested();
     void currentMapChanged(const secateur::MetricMapPtr &map);
@@ -58,19 +66,27 @@ private:
     QComboBox *m_map;
     QComboBox *m_metric;
     QComboBox *m_scale;
-    HeatmapPanel *m_panel;
+    SegmentedControl *m_twin;
+    QToolButton *m_openTwin;
+    TwinPanel *m_maps;
+    HeatmapPanel *m_panel; ///< of m_maps
     ReadOut *m_readOut;
     ProfileChart *m_profile;
     QLabel *m_headline;
     QPushButton *m_makePlan;
 
     QWidget *makeSide();
+    void fillTwin();
+    MetricMapPtr twinMap(const MetricMapPtr &own) const;
+    void showMaps(const MetricMapPtr &own);
+    bool twinIsFirst() const;
+    void showProfile();
     void fillMaps();
     void fillMetrics();
     void showMap();
     void showSelection();
     void showScale();
-    void exportView(int kind);
+    void exportView(int kind, const HeatmapPanel &panel);
 };
 
 /// A small picture of \a map for the Recent list, as PNG.

@@ -44,6 +44,8 @@ struct Session {
     SessionModel model;
     std::vector<CalibrationRecord> calibrations;
     std::shared_ptr<const AnalysisResult> analysis; ///< maps; stored in an HDF5 file beside the session
+    /// Maps of the model's sibling, of the same shapes, to compare with; in a file beside the session as well.
+    std::shared_ptr<const AnalysisResult> twin;
     std::vector<PruningPlan> plans;
     std::vector<RunRecord> runs;
     std::vector<EvaluationReportPtr> reports;

@@ -25,9 +25,11 @@ namespace {
 constexpr const char *kSessionSchemaId = "urn:secateur:session:1";
 constexpr const char *kPlanFormat = "secateur-plan";
 constexpr std::uint64_t kSamplesLimitBytes = 4ull << 30;
-constexpr std::array<std::string_view, 18> kSessionKeys{
-    "$schema", "format", "format_version", "app",       "created", "modified", "model",   "calibration", "maps",
-    "plans",   "runs",   "evaluations",    "selection", "locked",  "views",    "history", "samples",     "version"};
+constexpr const char *kTwinKey = "twin_maps";
+constexpr std::array<std::string_view, 19> kSessionKeys{"$schema",  "format",  "format_version", "app",       "created",
+                                                        "modified", "model",   "calibration",    "maps",      kTwinKey,
+                                                        "plans",    "runs",    "evaluations",    "selection", "locked",
+                                                        "views",    "history", "samples",        "version"};
 
 std::filesystem::path besideSession(const std::filesystem::path &path, const char *suffix)
 {
@@ -208,15 +210,15 @@ bool useReferencedFile(const JsonNode &reference, const std::filesystem::path &s
     return false;
 }
 
-std::shared_ptr<const AnalysisResult> loadMaps(const JsonNode &root, const std::filesystem::path &path,
-                                               std::vector<std::string> &warnings)
+std::shared_ptr<const AnalysisResult> loadMaps(const JsonNode &root, const char *key, const char *what,
+                                               const std::filesystem::path &path, std::vector<std::string> &warnings)
 {
-    const auto list = root.find("maps");
+    const auto list = root.find(key);
     if (!list)
         return nullptr;
     std::shared_ptr<const AnalysisResult> result;
     for (const auto &reference : list->items())
-        useReferencedFile(reference, path, "maps", warnings, [&](const std::filesystem::path &file) {
+        useReferencedFile(reference, path, what, warnings, [&](const std::filesystem::path &file) {
             result = std::make_shared<const AnalysisResult>(readMaps(file));
         });
     return result;
@@ -321,9 +323,14 @@ Session sessionFromJson(const JsonNode &root, const std::filesystem::path &path,
         if (std::find(kSessionKeys.begin(), kSessionKeys.end(), key) == kSessionKeys.end())
             kept[key] = value.json();
     });
-    session.analysis = loadMaps(root, path, warnings);
-    if (const auto maps = root.find("maps"); !session.analysis && maps && !maps->json().empty())
-        kept["maps"] = maps->json();
+    const auto readMapsOf = [&](const char *key, const char *what) {
+        const auto analysis = loadMaps(root, key, what, path, warnings);
+        if (const auto maps = root.find(key); !analysis && maps && !maps->json().empty())
+            kept[key] = maps->json();
+        return analysis;
+    };
+    session.analysis = readMapsOf("maps", "maps");
+    session.twin = readMapsOf(kTwinKey, "sibling's maps");
     if (!loadSamples(root, path, reports, warnings))
         kept["samples"] = root.at("samples").json();
     for (auto &report : reports)
@@ -363,14 +370,19 @@ template <typename Function> auto translatingJsonErrors(const std::filesystem::p
 void saveSession(const std::filesystem::path &path, const Session &session)
 {
     auto document = sessionToJson(path, session);
-    std::optional<AtomicFile> maps;
-    if (session.analysis && !session.analysis->maps.empty()) {
-        const auto target = besideSession(path, ".maps.h5");
-        maps.emplace(target);
-        document["maps"] = writeMapsBeside(*maps, target, *session.analysis);
-    } else if (!document.contains("maps")) {
+    std::optional<AtomicFile> maps, twin;
+    const auto writeMapsOf
+        = [&](const char *key, const char *suffix, const AnalysisResult *analysis, std::optional<AtomicFile> &file) {
+              if (!analysis || analysis->maps.empty())
+                  return;
+              const auto target = besideSession(path, suffix);
+              file.emplace(target);
+              document[key] = writeMapsBeside(*file, target, *analysis);
+          };
+    writeMapsOf("maps", ".maps.h5", session.analysis.get(), maps);
+    if (!document.contains("maps"))
         document["maps"] = nlohmann::json::array();
-    }
+    writeMapsOf(kTwinKey, ".twin.h5", session.twin.get(), twin);
     std::optional<AtomicFile> samples;
     if (hasSamples(session)) {
         const auto target = besideSession(path, ".samples.jsonl");
@@ -380,10 +392,9 @@ void saveSession(const std::filesystem::path &path, const Session &session)
     AtomicFile file(path);
     file.write(prettyJson(document));
     // Everything is on the disk; from here on only names change. The session, which refers to the others, comes last.
-    if (maps)
-        maps->commit();
-    if (samples)
-        samples->commit();
+    for (std::optional<AtomicFile> *beside : {&maps, &twin, &samples})
+        if (*beside)
+            (*beside)->commit();
     file.commit();
 }
 

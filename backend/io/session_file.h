@@ -9,7 +9,7 @@ namespace secateur {
 
 constexpr const char *kSessionFormat = "secateur-session";
 constexpr int kSessionMajor = 1;
-constexpr const char *kSessionVersion = "1.0.0";
+constexpr const char *kSessionVersion = "1.1.0";
 
 /// JSON (UTF-8), written atomically; maps go to `<stem>.maps.h5` and samples to `<stem>.samples.jsonl` beside it,
 /// referenced by relative path and digest. No absolute path is written.

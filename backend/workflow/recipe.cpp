@@ -4,6 +4,7 @@
 #include "backend/io/session_file.h"
 #include "backend/workflow/prune.h"
 #include "backend/workflow/recipe_file.h"
+#include "backend/workflow/twin.h"
 
 #include <algorithm>
 #include <charconv>
@@ -110,6 +111,13 @@ private:
         step("Computed " + std::to_string(analysis.maps.size()) + " maps on " + analysis.calibration.name + " ("
              + std::to_string(analysis.calibration.tokens) + " tokens)");
         m_result.session.analysis = std::make_shared<const AnalysisResult>(std::move(analysis));
+        if (m_recipe.twin.empty())
+            return;
+        AnalysisResult twin = twinMapsFrom(m_recipe.twin, *m_result.session.analysis, m_recipe.calibration->calibration,
+                                           m_settings, m_context);
+        step("Computed " + std::to_string(twin.maps.size()) + " maps of the sibling " + twin.modelName + " on "
+             + twin.calibration.name + " (" + std::to_string(twin.calibration.tokens) + " tokens)");
+        m_result.session.twin = std::make_shared<const AnalysisResult>(std::move(twin));
     }
 
     void makeOnePlan(const RecipePlan &wish)

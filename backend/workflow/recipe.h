@@ -17,7 +17,8 @@ struct RecipeResult {
 };
 
 /// Runs a whole pipeline written as JSON, step by step through the other workflows:
-/// {"model", "calibration": {source, samples, length, seed, maps}, "plans": [{"name", "blocks": […]} | {"name",
+/// {"model", "calibration": {source, samples, length, seed, maps,
+/// twin: the sibling}, "plans": [{"name", "blocks": […]} | {"name",
 /// "ffn_channels": {"3": [..]}, …} | {"name", "method", "remove"|"sparsity", "uniform", "multiple"}], "recover":
 /// {"name", "plan", "data", steps, …} or a list of them, "evaluate": {tasks, limit, limits: {task: rows}, data,
 /// subjects, siblings: [other models], chat, max_new_tokens}, "export": {folder, subject, dtype} or a list of them,

@@ -68,7 +68,7 @@ std::map<int, std::set<int>> readUnitsByBlock(const JsonNode &object)
 
 AnalyzeRequest readCalibration(const JsonNode &node, const std::filesystem::path &folder)
 {
-    onlyKeys(node, {"source", "samples", "length", "seed", "maps"});
+    onlyKeys(node, {"source", "samples", "length", "seed", "maps", "twin"});
     AnalyzeRequest request;
     request.calibration.source = "bundled";
     node.read("source", request.calibration.source);
@@ -195,8 +195,11 @@ Recipe recipeFromJson(const JsonNode &root, const std::filesystem::path &folder)
     Recipe recipe;
     RecipeNames names;
     recipe.model = inputPath(root.at("model").string(), folder);
-    if (const auto node = root.find("calibration"))
+    if (const auto node = root.find("calibration")) {
         recipe.calibration = readCalibration(*node, folder);
+        node->read("twin", recipe.twin);
+        recipe.twin = inputPath(recipe.twin, folder);
+    }
     for (const JsonNode &node : oneOrMany(root.find("plans"))) {
         recipe.plans.push_back(readPlan(node));
         if (recipe.plans.back().name.empty())

@@ -43,6 +43,7 @@ struct RecipeExport {
 struct Recipe {
     std::string model;
     std::optional<AnalyzeRequest> calibration;
+    std::string twin; ///< sibling whose maps stand beside: model, session or maps file; empty: none
     std::vector<RecipePlan> plans;
     std::vector<RecipeRecovery> recoveries;
     std::optional<RecipeEvaluation> evaluation;

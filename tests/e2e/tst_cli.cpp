@@ -139,7 +139,7 @@ void TestCli::versionAndHelp()
     QCOMPARE(help.exitCode, 0);
     for (const char *verb :
          {"inspect", "tokenize", "template", "logits", "loglikelihood", "generate", "perplexity", "methods", "analyze",
-          "plan", "prune", "recover", "evaluate", "compare", "export", "run", "make-mini"})
+          "plan", "prune", "recover", "evaluate", "compare", "export", "twin", "run", "make-mini"})
         QVERIFY2(help.output.contains(verb), verb);
 }
 
@@ -362,6 +362,12 @@ void TestCli::pipelineFromMapsToComparison()
     QCOMPARE(maps.json()["maps"].toArray().size(), 7);
     RUN_OK(inspected, (QStringList{"inspect", path("maps.h5")}));
     QCOMPARE(inspected.json()["maps"].toArray().size(), 7);
+    RUN_OK(twins, (QStringList{"twin", path("maps.h5"), path("maps.h5"), "--out", path("difference.h5")}));
+    QCOMPARE(twins.json()["maps"].toObject().size(), 7);
+    for (const auto &map : twins.json()["maps"].toObject())
+        QCOMPARE(map.toObject()["rho"].toDouble(), 1.0);
+    RUN_OK(differences, (QStringList{"inspect", path("difference.h5")}));
+    QCOMPARE(differences.json()["maps"].toArray().size(), 7);
 
     RUN_OK(plan,
            (QStringList{"plan", model, "--method", "block_influence", "--remove", "1", "--maps", path("maps.h5"),

@@ -13,17 +13,21 @@
 #include "app/pages/recovery_page.h"
 #include "app/pages/start_page.h"
 #include "app/pages/traces_page.h"
+#include "app/pages/twin_panel.h"
+#include "app/qt_paths.h"
 #include "app/window_actions.h"
 #include "tests/gui/window_driver.h"
 #include "tests/gui/window_pictures.h"
 #include "widgets/controls/banner.h"
 #include "widgets/controls/empty_state.h"
+#include "widgets/controls/segmented_control.h"
 #include "widgets/heatmap/heatmap_panel.h"
 #include "widgets/models/eval_table_model.h"
 #include "widgets/models/jobs_model.h"
 
 #include <QAbstractItemModelTester>
 #include <QAction>
+#include <QComboBox>
 #include <QListWidget>
 #include <QPushButton>
 #include <QSpinBox>
@@ -46,6 +50,7 @@ private Q_SLOTS:
     void theExampleOpensAsACopy();
     void openingAModelShowsItsTreeAndAnEmptyState();
     void calibratingFillsTheMaps();
+    void theSiblingStandsBesideOrIsCompared();
     void selectingShowsInBudgetAndCanBeUndone();
     void scoreAndPruneMakesAPlan();
     void renamingAndDeletingAPlanCanBeUndone();
@@ -159,6 +164,76 @@ void TestMainWindow::calibratingFillsTheMaps()
     QCOMPARE(QString::fromStdString(map->group), u"block_cosine"_qs);
     QCOMPARE(map->rows, 7);
     QVERIFY(window().isWindowModified());
+}
+
+void TestMainWindow::theSiblingStandsBesideOrIsCompared()
+{
+    ImportancePage *page = window().importancePage();
+    TwinPanel *maps = page->twinPanel();
+    QVERIFY(!page->twinControl()->isEnabled());
+    QVERIFY(!actions().closeTwin->isEnabled());
+
+    const QString other = m_driver->path(u"other-think"_qs);
+    writeTinyModel(toPath(other), {.layers = 6, .seed = 2});
+    m_driver->prompts->file = other + u"/config.json"_qs;
+    actions().openTwin->trigger();
+    QTRY_VERIFY_WITH_TIMEOUT(workspace().twin() != nullptr, 30000);
+    QCOMPARE(page->twinControl()->currentId(), u"diff"_qs);
+    QTRY_VERIFY_WITH_TIMEOUT(maps->comparison().has_value(), 10000);
+    const auto own = workspace().analysis();
+    QCOMPARE(workspace().twin()->calibration.sha256, own->calibration.sha256); // the same data
+
+    // think − instruct: the sibling comes first
+    const MetricMapPtr cosine = own->find("block_cosine");
+    const MetricMapPtr siblings = workspace().twin()->find("block_cosine");
+    QTRY_COMPARE(page->panel()->view()->map()->metric, std::string("cosine_difference"));
+    QCOMPARE(page->panel()->view()->map()->at(1, 4), siblings->at(1, 4) - cosine->at(1, 4));
+    QVERIFY(page->panel()->titleText().startsWith(u"other-think − tiny-model"_qs));
+    QVERIFY(maps->statement()->isVisibleTo(maps));
+    QVERIFY(maps->statement()->title().contains(u"n = 6 blocks"_qs));
+    QVERIFY(maps->statement()->text().contains(u"hence no interval"_qs));
+
+    page->mapBox()->setCurrentIndex(page->mapBox()->findData(u"ffn_importance"_qs));
+    QTRY_COMPARE(page->panel()->view()->map()->group, std::string("ffn_importance"));
+    QTRY_VERIFY(maps->comparison() && maps->comparison()->rowRho.size() == 6);
+    QCOMPARE(maps->scaleBox()->currentData().toInt(), int(TwinScale::PerModel));
+    maps->scaleBox()->setCurrentIndex(maps->scaleBox()->findData(int(TwinScale::Raw)));
+    Q_EMIT maps->scaleBox()->activated(maps->scaleBox()->currentIndex());
+    const MetricMapPtr channels = page->currentMap();
+    const MetricMapPtr theirs = workspace().twin()->find(channels->group, channels->metric);
+    QTRY_COMPARE(page->panel()->view()->map()->at(3, 7), theirs->at(3, 7) - channels->at(3, 7));
+
+    // Held, the key shows the two maps in turn; released, the difference again.
+    QTest::keyPress(page->panel()->view(), Qt::Key_F);
+    QCOMPARE(page->panel()->view()->map()->metric, channels->metric);
+    QTest::keyRelease(page->panel()->view(), Qt::Key_F);
+    QCOMPARE(page->panel()->view()->map()->metric, channels->metric + "_difference");
+
+    page->showTwin(TwinMode::Side);
+    HeatmapView *left = page->panel()->view();
+    HeatmapView *right = maps->otherPanel()->view();
+    QCOMPARE(left->map()->values, channels->values);
+    QCOMPARE(right->map()->values, theirs->values);
+    QCOMPARE(left->colorScale().low(), right->colorScale().low());
+    QCOMPARE(left->colorScale().high(), right->colorScale().high());
+    QVERIFY(!maps->statement()->isVisibleTo(maps));
+
+    actions().closeTwin->trigger();
+    QVERIFY(!workspace().twin());
+    QCOMPARE(page->twinControl()->currentId(), u"off"_qs);
+    QVERIFY(!maps->otherPanel()->isVisibleTo(maps));
+    QCOMPARE(left->map(), channels);
+
+    // Another shape is refused in one sentence.
+    const QString smaller = m_driver->path(u"smaller"_qs);
+    writeTinyModel(toPath(smaller), {.layers = 4});
+    m_driver->prompts->file = smaller + u"/config.json"_qs;
+    actions().openTwin->trigger();
+    QTRY_COMPARE_WITH_TIMEOUT(window().errorBanners().size(), 1, 30000);
+    QVERIFY(window().errorBanners().first()->title().contains(u"differ in shape"_qs));
+    QTest::keyClick(&window(), Qt::Key_Escape);
+    QVERIFY(!workspace().twin());
+    page->mapBox()->setCurrentIndex(page->mapBox()->findData(u"block_cosine"_qs));
 }
 
 void TestMainWindow::selectingShowsInBudgetAndCanBeUndone()

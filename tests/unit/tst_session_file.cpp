@@ -60,7 +60,10 @@ Session exampleSession()
                                                                         {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0.1f},
                                                                         {"layer", "block", "block", 0},
                                                                         {"kv_group", "KV group", "group", 0}}));
-    session.analysis = std::make_shared<const AnalysisResult>(std::move(analysis));
+    session.analysis = std::make_shared<const AnalysisResult>(analysis);
+    analysis.modelDigest = "4567";
+    analysis.modelName = "tiny sibling";
+    session.twin = std::make_shared<const AnalysisResult>(std::move(analysis));
     PruningPlan plan{"plan-1", "", "Three parts", "selection", {{"order", "score"}}, "0123", {}};
     plan.removed.blocks = {4};
     plan.removed.kvGroups = {{0, {1}}};
@@ -231,6 +234,7 @@ private Q_SLOTS:
     void noAbsolutePathIsWritten();
     void fileNumbersRoundTrip();
     void movedTogetherItStillOpens();
+    void missingMapsAreAWarningAndTheReferenceIsKept_data();
     void missingMapsAreAWarningAndTheReferenceIsKept();
     void changedSamplesAreAWarning();
     void storedVersionsOpen_data();
@@ -297,6 +301,10 @@ void TestSessionFile::roundTripKeepsEverything()
 
     QVERIFY(read.analysis != nullptr);
     QVERIFY(read.analysis->maps[0]->values == written.analysis->maps[0]->values);
+    QVERIFY(read.twin != nullptr);
+    QCOMPARE(read.twin->modelName, written.twin->modelName);
+    QCOMPARE(read.twin->modelDigest, written.twin->modelDigest);
+    QVERIFY(read.twin->maps[0]->values == written.twin->maps[0]->values);
 
     const auto &report = *read.reports.at(0);
     const auto &expected = *written.reports[0];
@@ -309,7 +317,7 @@ void TestSessionFile::roundTripKeepsEverything()
     QCOMPARE(report.tasks[0].samples[0].raw, expected.tasks[0].samples[0].raw);
     QVERIFY(report.tasks[0].samples[0].correct);
     QVERIFY(sameNumbers(report.tasks[0].samples[1].choiceLogprobs, expected.tasks[0].samples[1].choiceLogprobs));
-    QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files | QDir::Hidden).size(), 3);
+    QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files | QDir::Hidden).size(), 4);
 }
 
 void TestSessionFile::savedFileFollowsThePublishedSchema()
@@ -401,7 +409,7 @@ void TestSessionFile::movedTogetherItStillOpens()
 {
     saveSession(path(), exampleSession());
     QVERIFY(QDir(m_folder->path()).mkdir(QStringLiteral("moved")));
-    for (const char *name : {"study ä.json", "study ä.maps.h5", "study ä.samples.jsonl"})
+    for (const char *name : {"study ä.json", "study ä.maps.h5", "study ä.twin.h5", "study ä.samples.jsonl"})
         std::filesystem::rename(path(name), folder() / "moved" / name);
     std::vector<std::string> warnings;
 
@@ -412,24 +420,37 @@ void TestSessionFile::movedTogetherItStillOpens()
     QCOMPARE(session.reports[0]->tasks[0].samples.size(), std::size_t(2));
 }
 
+void TestSessionFile::missingMapsAreAWarningAndTheReferenceIsKept_data()
+{
+    QTest::addColumn<QString>("key");
+    QTest::addColumn<QByteArray>("file");
+    QTest::newRow("maps") << QStringLiteral("maps") << QByteArray("study ä.maps.h5");
+    QTest::newRow("the sibling's") << QStringLiteral("twin_maps") << QByteArray("study ä.twin.h5");
+}
+
 void TestSessionFile::missingMapsAreAWarningAndTheReferenceIsKept()
 {
+    QFETCH(QString, key);
+    QFETCH(QByteArray, file);
+    const bool isTwin = key == QStringLiteral("twin_maps");
     saveSession(path(), exampleSession());
-    const auto reference = readObject(path()).value(QStringLiteral("maps"));
+    const auto reference = readObject(path()).value(key);
     const auto aside = folder() / "aside.h5";
-    std::filesystem::rename(path("study ä.maps.h5"), aside);
+    std::filesystem::rename(path(file.constData()), aside);
     std::vector<std::string> warnings;
 
     const auto session = loadSession(path(), &warnings);
     saveSession(path(), session);
 
-    QVERIFY(session.analysis == nullptr);
+    QCOMPARE(session.analysis == nullptr, !isTwin);
+    QCOMPARE(session.twin == nullptr, isTwin);
     QCOMPARE(warnings.size(), std::size_t(1));
-    QVERIFY2(QString::fromStdString(warnings[0]).contains(QStringLiteral("study ä.maps.h5, is missing")),
+    QVERIFY2(QString::fromStdString(warnings[0]).contains(QString::fromUtf8(file) + QStringLiteral(", is missing")),
              warnings[0].c_str());
-    QCOMPARE(readObject(path()).value(QStringLiteral("maps")), reference);
-    std::filesystem::rename(aside, path("study ä.maps.h5"));
+    QCOMPARE(readObject(path()).value(key), reference);
+    std::filesystem::rename(aside, path(file.constData()));
     QVERIFY(loadSession(path()).analysis != nullptr);
+    QVERIFY(loadSession(path()).twin != nullptr);
 }
 
 void TestSessionFile::changedSamplesAreAWarning()
@@ -502,7 +523,7 @@ void TestSessionFile::unusableSessionsAreRefused_data()
     row("version is no version", "{\"format\": \"secateur-session\", \"format_version\": \"new\"}",
         ErrorKind::BadFormat, {QStringLiteral("/format_version is \"new\"")});
     row("newer major", "{\"format\": \"secateur-session\", \"format_version\": \"2.1.0\"}",
-        ErrorKind::UnsupportedVersion, {QStringLiteral("2.1.0"), QStringLiteral("1.0.0")});
+        ErrorKind::UnsupportedVersion, {QStringLiteral("2.1.0"), QString::fromUtf8(kSessionVersion)});
     row("no model", "{\"format\": \"secateur-session\", \"format_version\": \"1.0.0\"}", ErrorKind::BadFormat,
         {QStringLiteral("has no \"model\"")});
     row("version 0 without a model", "{\"format\": \"secateur-session\", \"version\": 0, \"model\": 3}",
@@ -627,7 +648,7 @@ void TestSessionFile::failedSavingLeavesTheOldFiles()
     QCOMPARE(int(error->kind), int(ErrorKind::Io));
     QCOMPARE(readBytes(path()), before);
     QCOMPARE(readBytes(path("study ä.maps.h5")), maps);
-    QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files | QDir::Hidden).size(), 3);
+    QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files | QDir::Hidden).size(), 4);
 }
 
 void TestSessionFile::brokenBytesInAnswersAreSaved()

@@ -158,7 +158,7 @@ QRect ProfilePlot::plotIn(const QRect &area) const
     }
     // The left edge lines up with that of the cosine map above.
     const int left = 8 + fontMetrics().height() + 6 + labelWidth + 7;
-    const int top = m_series.size() > 1 ? small.height() + 8 : 8;
+    const int top = m_series.size() > 1 ? 2 * small.height() + 10 : 8; // legend and differences
     const int bottom = 5 + small.height() + small.height() + 5;
     return QRect(area.left() + left, area.top() + top, std::max(10, area.width() - left - 16),
                  std::max(10, area.height() - top - bottom));
@@ -272,18 +272,43 @@ void ProfilePlot::paintInto(QPainter *painter, const QRect &area, const ThemeCol
     for (std::size_t index = m_series.size(); index-- > 0;)
         paintSeries(painter, plot, index, colors);
     if (m_series.size() > 1) {
+        paintDifferences(painter, plot, colors);
         const QFontMetrics small(painter->font());
+        const double baseline = plot.top() - small.height() - 8;
         double x = plot.right();
         for (std::size_t index = m_series.size(); index-- > 0;) {
             const ProfileSeries &each = m_series[index];
             x -= small.horizontalAdvance(each.name);
             painter->setPen(colors.text);
-            painter->drawText(QPointF(x, plot.top() - 8), each.name);
+            painter->drawText(QPointF(x, baseline), each.name);
             x -= 24;
             painter->setPen(QPen(seriesColor(each, colors), 1.4));
-            painter->drawLine(QPointF(x, plot.top() - 12), QPointF(x + 18, plot.top() - 12));
+            painter->drawLine(QPointF(x, baseline - 4), QPointF(x + 18, baseline - 4));
             x -= 12;
         }
+    }
+}
+
+/// Think − instruct, or first − second, above each block, in the colour of the higher one; every n-th where they would touch.
+void ProfilePlot::paintDifferences(QPainter *painter, const QRect &plot, const ThemeColors &colors) const
+{
+    const QFontMetrics small(painter->font());
+    const double perBlock = double(plot.width()) / blockCount();
+    const int every = std::max(
+        1,
+        static_cast<int>(std::ceil((small.horizontalAdvance(QStringLiteral("−0.000")) + 8) / std::max(1.0, perBlock))));
+    const auto &first = m_series[0].values;
+    const auto &second = m_series[1].values;
+    const bool isReversed
+        = m_series[0].kind == ProfileSeries::Kind::Instruct && m_series[1].kind == ProfileSeries::Kind::Think;
+    for (int block = 0; block < blockCount() && block < static_cast<int>(second.size()); block += every) {
+        const double change = static_cast<double>(first[static_cast<std::size_t>(block)])
+            - static_cast<double>(second[static_cast<std::size_t>(block)]);
+        if (!std::isfinite(change))
+            continue;
+        painter->setPen(seriesColor(m_series[change < 0 ? 1 : 0], colors));
+        painter->drawText(QRectF(xOf(plot, block) - 40, plot.top() - small.height() - 4, 80, small.height()),
+                          Qt::AlignCenter, signedChange(isReversed ? -change : change, 3));
     }
 }
 

@@ -77,6 +77,7 @@ private:
     void paintRings(QPainter *painter) const;
     void paintValueAxis(QPainter *painter, const QRect &plot, const ThemeColors &colors) const;
     void paintBlockAxis(QPainter *painter, const QRect &plot, const ThemeColors &colors) const;
+    void paintDifferences(QPainter *painter, const QRect &plot, const ThemeColors &colors) const;
     void paintSeries(QPainter *painter, const QRect &plot, std::size_t index, const ThemeColors &colors) const;
 };
 

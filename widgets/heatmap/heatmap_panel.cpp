@@ -1,6 +1,7 @@
 #include "widgets/heatmap/heatmap_panel.h"
 
 #include "widgets/controls/title_line.h"
+#include "widgets/heatmap/row_bars.h"
 #include "widgets/theme/number_text.h"
 #include "widgets/theme/theme.h"
 
@@ -22,6 +23,7 @@ struct HeatmapPanel::Private {
     TitleLine *title = nullptr;
     HeatmapView *view = nullptr;
     ColorBar *bar = nullptr;
+    RowBars *rows = nullptr;
     QString details;
     ColorScale full;
     ColorScale::Scaling scaling = ColorScale::Scaling::Linear;
@@ -35,6 +37,8 @@ HeatmapPanel::HeatmapPanel(QWidget *parent) : QWidget(parent), d(std::make_uniqu
     d->title = new TitleLine(this);
     d->view = new HeatmapView(this);
     d->bar = new ColorBar(this);
+    d->rows = new RowBars(d->view, this);
+    d->rows->hide();
     connect(d->bar, &ColorBar::scaleChanged, this, &HeatmapPanel::applyScale);
     const auto mark = [this](HeatmapCell cell) {
         const MetricMapPtr map = d->view->map();
@@ -127,6 +131,13 @@ void HeatmapPanel::applyScale(const ColorScale &scale)
     }());
 }
 
+void HeatmapPanel::setRowValues(const QString &title, const std::vector<double> &values)
+{
+    d->rows->setValues(title, values);
+    d->rows->setVisible(!values.empty());
+    arrange();
+}
+
 QString HeatmapPanel::titleText() const
 {
     return d->title->description().isEmpty() ? d->title->title()
@@ -137,8 +148,9 @@ void HeatmapPanel::arrange()
 {
     d->title->setGeometry(12, 0, std::max(10, width() - 24), kPanelTitleHeight);
     const int barWidth = d->bar->sizeHint().width();
+    const int rowsWidth = d->rows->isHidden() ? 0 : d->rows->sizeHint().width() + 8;
     const int height = std::max(60, this->height() - kPanelTitleHeight);
-    d->view->setGeometry(0, kPanelTitleHeight, std::max(100, width() - barWidth - 12), height);
+    d->view->setGeometry(0, kPanelTitleHeight, std::max(100, width() - barWidth - rowsWidth - 12), height);
     const QRect plot = d->view->plotRect();
     if (!plot.isValid())
         return;
@@ -146,6 +158,7 @@ void HeatmapPanel::arrange()
     d->view->resize(plot.right() + 12, height);
     d->bar->setGeometry(plot.right() + 12, kPanelTitleHeight, barWidth, height);
     d->bar->setBarExtent(plot.top(), plot.bottom() + 1);
+    d->rows->setGeometry(plot.right() + 12 + barWidth, kPanelTitleHeight, rowsWidth, height);
 }
 
 void HeatmapPanel::resizeEvent(QResizeEvent *)

@@ -6,6 +6,7 @@
 #include <QWidget>
 
 #include <memory>
+#include <vector>
 
 namespace secateur {
 
@@ -25,6 +26,8 @@ public:
     void setScaling(ColorScale::Scaling scaling);
     /// The same range for two maps side by side.
     void setRange(float low, float high);
+    /// A number −1…1 for each row, right of the colour bar; empty: none.
+    void setRowValues(const QString &title, const std::vector<double> &values);
     QString titleText() const; ///< "Cosine between hidden states · 16 × 256 tokens · min −0.03, drawn as 0"
 
 protected:
