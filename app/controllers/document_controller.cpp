@@ -26,7 +26,7 @@ namespace secateur {
 
 namespace {
 
-constexpr qint64 kSniffBytes = 16384;
+constexpr qint64 kSniffBytes = 64 << 20; // keys are sorted: "format" stands behind the evaluations
 const QString kSessionSuffix = u".secateur.json"_qs;
 
 QString modelFilter()
@@ -118,7 +118,7 @@ RecognisedFile recogniseFile(const QString &path)
     QFile file(path);
     if (!file.open(QIODevice::ReadOnly))
         return {Kind::Unknown, path};
-    const QByteArray head = file.read(kSniffBytes);
+    const QByteArray head = file.read(kSniffBytes); // on the compute thread
     if (head.contains(kSessionFormat))
         return {Kind::Session, path};
     if (head.contains("secateur-plan") || head.contains("\"removed\""))

@@ -16,8 +16,10 @@
 #include <QVBoxLayout>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace secateur {
 
@@ -126,6 +128,7 @@ void TwinPanel::setScaling(ColorScale::Scaling scaling)
     m_panel->setScaling(scaling);
     m_other->setScaling(scaling);
     shareRange();
+    clipOutliers();
 }
 
 void TwinPanel::setMode(TwinMode mode)
@@ -216,7 +219,28 @@ void TwinPanel::drawDifference()
     m_panel->setMap(m_comparison->difference,
                     joined({isRaw ? QString() : tr("relative, %1").arg(m_scale->currentText()), data}));
     m_panel->setScaling(m_scaling);
+    clipOutliers();
     m_panel->setRowValues(tr("ρ per block"), m_comparison->rowRho);
+}
+
+/// A few channels can differ a hundred times as much as all others, which then are one grey: the range ends at the
+/// 99.5th percentile of the magnitudes when that is less than half of the largest. The colour bar counts what is clipped.
+void TwinPanel::clipOutliers()
+{
+    if (m_mode != TwinMode::Difference || !m_comparison || m_scaling != ColorScale::Scaling::Linear)
+        return;
+    std::vector<float> magnitudes;
+    for (const float value : m_comparison->difference->values)
+        if (std::isfinite(value))
+            magnitudes.push_back(std::abs(value));
+    if (magnitudes.empty())
+        return;
+    const auto at = magnitudes.begin() + static_cast<std::ptrdiff_t>(0.995 * static_cast<double>(magnitudes.size() - 1));
+    std::nth_element(magnitudes.begin(), at, magnitudes.end());
+    const float limit = *at;
+    const float largest = *std::max_element(at, magnitudes.end());
+    if (limit > 0 && limit < 0.5F * largest)
+        m_panel->setRange(-limit, limit);
 }
 
 /// Two maps side by side are compared by colour: they need one range.

@@ -82,6 +82,7 @@ private:
     void compare();
     void accept(const Comparisons &comparisons);
     void drawDifference();
+    void clipOutliers();
     void shareRange();
     void startFlicker();
     void stopFlicker();

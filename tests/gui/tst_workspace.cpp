@@ -1,8 +1,10 @@
+#include "app/controllers/document_controller.h"
 #include "app/pages/paired_test.h"
 #include "app/pages/recovery_estimate.h"
 #include "app/settings/app_settings.h"
 #include "app/workspace.h"
 
+#include <QFile>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
@@ -26,6 +28,8 @@ private Q_SLOTS:
     void adapterSizeFollowsTheShapes();
     void estimateCoversEveryKindOfTraining();
     void recentListKeepsTheNewestFirst();
+    void filesAreKnownByTheirContents_data();
+    void filesAreKnownByTheirContents();
 
 private:
     std::unique_ptr<Workspace> m_workspace;
@@ -284,6 +288,32 @@ void TestWorkspace::recentListKeepsTheNewestFirst()
     QCOMPARE(std::count_if(entries.begin(), entries.end(),
                            [](const RecentEntry &recent) { return recent.path == u"/model 9"; }),
              1);
+}
+
+void TestWorkspace::filesAreKnownByTheirContents_data()
+{
+    using Kind = RecognisedFile::Kind;
+    QTest::addColumn<QByteArray>("contents");
+    QTest::addColumn<int>("kind");
+    const QByteArray long_ = "{\"evaluations\": \"" + QByteArray(300'000, 'x') + "\", ";
+    QTest::newRow("session") << QByteArray("{\"format\": \"secateur-session\"}") << int(Kind::Session);
+    QTest::newRow("session with many evaluations") << long_ + "\"format\": \"secateur-session\"}" << int(Kind::Session);
+    QTest::newRow("plan") << QByteArray("{\"format\": \"secateur-plan\"}") << int(Kind::Plan);
+    QTest::newRow("plan of units alone") << QByteArray("{\"removed\": {}}") << int(Kind::Plan);
+    QTest::newRow("anything") << long_ + "\"format\": \"novel\"}" << int(Kind::Unknown);
+    QTest::newRow("empty") << QByteArray() << int(Kind::Unknown);
+}
+
+void TestWorkspace::filesAreKnownByTheirContents()
+{
+    QFETCH(QByteArray, contents);
+    QFETCH(int, kind);
+    const QTemporaryDir folder;
+    QFile file(folder.filePath(QStringLiteral("some.json")));
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write(contents);
+    file.close();
+    QCOMPARE(int(recogniseFile(file.fileName()).kind), kind);
 }
 
 QTEST_MAIN(TestWorkspace)
