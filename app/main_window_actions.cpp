@@ -177,7 +177,9 @@ void MainWindow::connectPages()
 
     connect(m_importance, &ImportancePage::calibrateRequested, m_actions->calibrate, &QAction::trigger);
     connect(m_importance, &ImportancePage::openMapsRequested, m_actions->openMaps, &QAction::trigger);
-    connect(m_importance, &ImportancePage::twinRequested, m_actions->openTwin, &QAction::trigger);
+    connect(m_importance, &ImportancePage::twinRequested, this, [this](const QString &source) {
+        source.isEmpty() ? m_controllers.calibration->askTwin() : m_controllers.calibration->openTwin(source);
+    });
     connect(m_controllers.calibration, &CalibrationController::twinReady, this, [this] {
         showTab(Importance);
         m_importance->showTwin(TwinMode::Difference);

@@ -337,7 +337,8 @@ void DocumentController::saveTo(const QString &path, std::function<void()> then)
     std::filesystem::path weightsPath;
     if (const LoadedWeights *weights = workspace.weights())
         weightsPath = weights->path;
-    else if (!workspace.filePath().isEmpty() && !workspace.session().model.relativePath.empty())
+    else if (!workspace.filePath().isEmpty() && !workspace.session().model.relativePath.empty()
+             && !workflow::isBundled(workspace.session().model.relativePath))
         weightsPath
             = (toPath(workspace.filePath()).parent_path() / workspace.session().model.relativePath).lexically_normal();
     startJob<Saved>(
@@ -348,7 +349,10 @@ void DocumentController::saveTo(const QString &path, std::function<void()> then)
             std::error_code failed;
             if (!weightsPath.empty()) {
                 const auto relative = std::filesystem::relative(weightsPath, file.parent_path(), failed);
-                session.model.relativePath = failed ? std::string() : relative.generic_string();
+                const std::string bundled = workflow::bundledArgument(weightsPath); // found on every machine
+                session.model.relativePath = !bundled.empty() ? bundled
+                    : failed                                  ? std::string()
+                                                              : relative.generic_string();
             }
             saved.adapters = gatherAdapters(file, session, adapters);
             saved.runs = session.runs;

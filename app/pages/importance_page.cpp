@@ -4,6 +4,7 @@
 #include "app/controls/option_bar.h"
 #include "app/qt_paths.h"
 #include "app/workspace.h"
+#include "backend/workflow/bundled_models.h"
 #include "widgets/charts/profile_chart.h"
 #include "widgets/controls/empty_state.h"
 #include "widgets/controls/read_out.h"
@@ -17,6 +18,7 @@
 #include <QComboBox>
 #include <QFile>
 #include <QLabel>
+#include <QMenu>
 #include <QPushButton>
 #include <QScrollArea>
 #include <QSplitter>
@@ -88,7 +90,7 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
       m_metric(new QComboBox(m_options)),
       m_scale(new QComboBox(m_options)),
       m_twin(new SegmentedControl(m_options)),
-      m_openTwin(new QToolButton(m_options)),
+      m_openTwin(new QPushButton(m_options)),
       m_maps(new TwinPanel(this)),
       m_panel(m_maps->panel()),
       m_readOut(new ReadOut(this)),
@@ -171,7 +173,7 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
         showMap();
         showProfile();
     });
-    connect(m_openTwin, &QToolButton::clicked, this, &ImportancePage::twinRequested);
+    connect(m_openTwin, &QPushButton::clicked, this, [this] { Q_EMIT twinRequested({}); });
     connect(m_maps, &TwinPanel::differenceChanged, this, [this] { Q_EMIT currentMapChanged(m_panel->view()->map()); });
     connect(workspace, &Workspace::documentChanged, this, &ImportancePage::fillMaps);
     connect(workspace, &Workspace::analysisChanged, this, &ImportancePage::fillMaps);
@@ -302,6 +304,17 @@ void ImportancePage::fillTwin()
     for (const QString &id : {u"side"_qs, u"diff"_qs})
         m_twin->setSegmentEnabled(id, hasTwin, hasTwin ? QString() : tr("Open the sibling model to compare"));
     m_openTwin->setVisible(m_workspace->analysis() != nullptr && !hasTwin);
+    delete m_openTwin->menu();
+    for (const workflow::BundledModel &model : workflow::bundledModels()) {
+        if (!model.sibling || m_workspace->session().model.alias != model.name)
+            continue;
+        // The program brings the sibling of this one; another can be chosen all the same.
+        auto *menu = new QMenu(m_openTwin);
+        const QString sibling = QString::fromLatin1(model.sibling);
+        menu->addAction(sibling.section(u':', 1), this, [this, sibling] { Q_EMIT twinRequested(sibling); });
+        menu->addAction(tr("Another…"), this, [this] { Q_EMIT twinRequested({}); });
+        m_openTwin->setMenu(menu);
+    }
     m_twin->setEnabled(hasTwin);
     const QSignalBlocker blocker(m_twin);
     const QString wanted = qString(m_workspace->view("twin"));
@@ -366,9 +379,8 @@ void ImportancePage::showProfile()
     const MetricMapPtr influence = analysis ? analysis->find("block_influence") : nullptr;
     m_profile->setMap(influence);
     const MetricMapPtr other = m_twin->currentId() == u"off"_qs ? nullptr : twinMap(influence);
-    const QString description = tr("1 − mean cosine of block input and output");
     if (!other) {
-        m_profile->setTitle(tr("Block influence"), description);
+        m_profile->setTitle(tr("Block influence"), tr("1 − mean cosine of block input and output"));
         return;
     }
     const QString name = qString(m_workspace->session().model.alias);
@@ -381,9 +393,9 @@ void ImportancePage::showProfile()
         {{name, influence->values, kind(thinks)},
          {twinName, other->values, twinThinks == thinks ? ProfileSeries::Kind::Plain : kind(twinThinks)}},
         metricName(*influence));
-    m_profile->setTitle(tr("Block influence"),
-                        twinIsFirst() ? tr("%1; numbers: %2 − %3").arg(description, twinName, name)
-                                      : tr("%1; numbers: %2 − %3").arg(description, name, twinName));
+    m_profile->setTitle(
+        tr("Block influence"),
+        tr("numbers above: %1 − %2").arg(twinIsFirst() ? twinName : name, twinIsFirst() ? name : twinName));
 }
 
 void ImportancePage::showScale()

@@ -9,7 +9,6 @@ class QComboBox;
 class QLabel;
 class QPushButton;
 class QStackedWidget;
-class QToolButton;
 
 namespace secateur {
 
@@ -51,7 +50,7 @@ public Q_SLOTS:
 Q_SIGNALS:
     void calibrateRequested();
     void openMapsRequested();
-    void twinRequested();
+    void twinRequested(const QString &source); ///< empty: ask
     void makePlanRequested();
     void helpRequested();
     void currentMapChanged(const secateur::MetricMapPtr &map);
@@ -67,7 +66,7 @@ private:
     QComboBox *m_metric;
     QComboBox *m_scale;
     SegmentedControl *m_twin;
-    QToolButton *m_openTwin;
+    QPushButton *m_openTwin;
     TwinPanel *m_maps;
     HeatmapPanel *m_panel; ///< of m_maps
     ReadOut *m_readOut;

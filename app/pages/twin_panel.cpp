@@ -100,6 +100,8 @@ TwinPanel::TwinPanel(QWidget *parent)
     };
     connect(view, &HeatmapView::visibleCellsChanged, this, [=](const QRectF &cells) { follow(other, cells); });
     connect(other, &HeatmapView::visibleCellsChanged, this, [=](const QRectF &cells) { follow(view, cells); });
+    connect(m_other->colorBar(), &ColorBar::scaleChanged, this,
+            [this](const ColorScale &scale) { m_panel->setRange(scale.low(), scale.high()); });
     connect(m_scale, &QComboBox::activated, this, &TwinPanel::compare);
     connect(&m_watcher, &QFutureWatcherBase::finished, this, [this] {
         if (m_watcher.future().resultCount() > 0)
@@ -138,6 +140,7 @@ void TwinPanel::setMode(TwinMode mode)
     m_head->setVisible(mode == TwinMode::Difference);
     m_statement->setVisible(mode == TwinMode::Difference);
     m_other->setVisible(mode == TwinMode::Side);
+    m_panel->setColorBarShown(mode != TwinMode::Side);
     if (mode != TwinMode::Difference) {
         m_watcher.setFuture({});
         m_comparison.reset();

@@ -22,9 +22,9 @@ QString twinText(const char *text)
 QString rhoText(const TwinComparison &comparison)
 {
     QString text = std::isnan(comparison.rho) ? twinText(QT_TRANSLATE_NOOP("Twin", "ρ undefined"))
-                                              : QStringLiteral("ρ = %1").arg(tickValue(comparison.rho, 0.01));
+                                              : QStringLiteral("ρ = %1").arg(tickValue(comparison.rho, 0.01));
     if (comparison.interval)
-        text += QStringLiteral(" [%1, %2]")
+        text += QStringLiteral(" [%1, %2]")
                     .arg(tickValue(comparison.interval->low, 0.01), tickValue(comparison.interval->high, 0.01));
     return text;
 }
@@ -32,7 +32,7 @@ QString rhoText(const TwinComparison &comparison)
 QString influenceSentence(const TwinComparison &influence)
 {
     const QString evidence
-        = twinText(QT_TRANSLATE_NOOP("Twin", "Spearman %1, n = %2 blocks")).arg(rhoText(influence)).arg(influence.n);
+        = twinText(QT_TRANSLATE_NOOP("Twin", "Spearman %1, n = %2 blocks")).arg(rhoText(influence)).arg(influence.n);
     if (!influence.interval)
         return twinText(QT_TRANSLATE_NOOP("Twin", "Too few blocks to compare their order: %1.")).arg(evidence);
     if (influence.interval->low >= kAlike)
@@ -55,11 +55,11 @@ QString signSentence(const TwinComparison &influence, const QString &first)
         return {};
     QString verdict;
     if (influence.signP < kLevel)
-        verdict = twinText(QT_TRANSLATE_NOOP("Twin", "sign test p = %1"));
+        verdict = twinText(QT_TRANSLATE_NOOP("Twin", "sign test p = %1"));
     else if (mcnemarExact(0, different) >= kLevel)
-        verdict = twinText(QT_TRANSLATE_NOOP("Twin", "sign test p = %1: too few blocks to call"));
+        verdict = twinText(QT_TRANSLATE_NOOP("Twin", "sign test p = %1: too few blocks to call"));
     else
-        verdict = twinText(QT_TRANSLATE_NOOP("Twin", "sign test p = %1: no clear direction"));
+        verdict = twinText(QT_TRANSLATE_NOOP("Twin", "sign test p = %1: no clear direction"));
     return twinText(QT_TRANSLATE_NOOP("Twin", "%1 is higher in %2 of %3 (%4)."))
         .arg(first)
         .arg(influence.higher)
@@ -73,16 +73,16 @@ QString shownSentence(const TwinComparison &shown)
     QString text;
     switch (kind) {
     case MapKind::FfnChannels:
-        text = twinText(QT_TRANSLATE_NOOP("Twin", "Channels: %1, n = %2"));
+        text = twinText(QT_TRANSLATE_NOOP("Twin", "Channels: %1, n = %2"));
         break;
     case MapKind::KvGroups:
-        text = twinText(QT_TRANSLATE_NOOP("Twin", "KV groups: %1, n = %2"));
+        text = twinText(QT_TRANSLATE_NOOP("Twin", "KV groups: %1, n = %2"));
         break;
     case MapKind::StatePairs:
-        text = twinText(QT_TRANSLATE_NOOP("Twin", "Pairs of states: %1, n = %2; they share blocks, hence no interval"));
+        text = twinText(QT_TRANSLATE_NOOP("Twin", "Pairs of states: %1, n = %2; they share blocks, hence no interval"));
         break;
     case MapKind::StartLength:
-        text = twinText(QT_TRANSLATE_NOOP("Twin", "Runs of blocks: %1, n = %2; they overlap, hence no interval"));
+        text = twinText(QT_TRANSLATE_NOOP("Twin", "Runs of blocks: %1, n = %2; they overlap, hence no interval"));
         break;
     default:
         break;

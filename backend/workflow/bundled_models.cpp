@@ -14,9 +14,9 @@ namespace secateur::workflow {
 namespace {
 
 constexpr const char *kSmolModel = "bundled:smollm2";
-constexpr std::array<BundledModel, 3> kBundledModels{{{"bundled:mini-instruct", "mini-instruct"},
-                                                      {"bundled:mini-think", "mini-think"},
-                                                      {kSmolModel, "SmolLM2-135M-Instruct"}}};
+constexpr std::array<BundledModel, 3> kBundledModels{{{"bundled:mini-instruct", "mini-instruct", "bundled:mini-think"},
+                                                      {"bundled:mini-think", "mini-think", "bundled:mini-instruct"},
+                                                      {kSmolModel, "SmolLM2-135M-Instruct", nullptr}}};
 
 /// Fetched once by packaging/start; too large for the sources.
 std::filesystem::path smolModelPath()
@@ -60,6 +60,20 @@ std::filesystem::path bundledModelPath(const std::string &argument)
         known += (known.empty() ? "" : ", ") + std::string(model.argument);
     }
     throw Error(ErrorKind::NotFound, "There is no bundled model '" + argument + "'.", "Known: " + known + ".");
+}
+
+std::string bundledArgument(const std::filesystem::path &path)
+{
+    for (const BundledModel &model : kBundledModels) {
+        try {
+            std::error_code error;
+            if (std::filesystem::equivalent(bundledModelPath(model.argument), path, error) && !error)
+                return model.argument;
+        } catch (const Error &) {
+            // not on this machine
+        }
+    }
+    return {};
 }
 
 const BundledModel *bundledModelOf(const std::string &digest)

@@ -11,6 +11,7 @@ namespace secateur::workflow {
 struct BundledModel {
     const char *argument; ///< "bundled:mini-think"
     const char *name; ///< as shown
+    const char *sibling; ///< argument of the other one of a pair, nullptr: none
 };
 std::span<const BundledModel> bundledModels();
 
@@ -21,6 +22,9 @@ inline bool isBundled(std::string_view argument)
 
 /// Throws Error(NotFound) when there is no such model, or it is not on this machine.
 std::filesystem::path bundledModelPath(const std::string &argument);
+
+/// "bundled:…" when \a path is the place of a bundled model, else empty.
+std::string bundledArgument(const std::filesystem::path &path);
 
 /// The bundled model with this digest (ModelInfo::digest); nullptr: none on this machine. Reads headers only.
 const BundledModel *bundledModelOf(const std::string &digest);

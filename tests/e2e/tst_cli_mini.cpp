@@ -115,6 +115,8 @@ void TestCliMini::theExampleIsMadeByItsRecipe()
 
     QVERIFY2(run.exitCode == 0, run.text().constData());
     const QJsonObject session = QJsonDocument::fromJson(contentsOf(path("walk/mini-think.json"))).object();
+    QCOMPARE(session["twin_maps"].toArray().at(0)["maps"].toArray().size(), 7);
+    QVERIFY(QFile::exists(path("walk/mini-think.twin.h5")));
     const QJsonArray evaluations = session["evaluations"].toArray();
     QCOMPARE(evaluations.size(), 5);
     QList<double> reasoning;

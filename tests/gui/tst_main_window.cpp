@@ -16,6 +16,7 @@
 #include "app/pages/twin_panel.h"
 #include "app/qt_paths.h"
 #include "app/window_actions.h"
+#include "backend/workflow/bundled_models.h"
 #include "tests/gui/window_driver.h"
 #include "tests/gui/window_pictures.h"
 #include "widgets/controls/banner.h"
@@ -122,6 +123,10 @@ void TestMainWindow::theExampleOpensAsACopy()
     QVERIFY(window().evaluationPage()->showsReports());
     const Session &session = workspace().session();
     QCOMPARE(session.model.relativePath, std::string("bundled:mini-think"));
+    QCOMPARE(workflow::bundledArgument(workspace().weights()->path), session.model.relativePath); // saving keeps it
+    QVERIFY(workspace().twin());
+    QCOMPARE(workspace().twin()->modelName, std::string("mini-instruct"));
+    QVERIFY(window().importancePage()->twinControl()->isEnabled());
     QCOMPARE(session.plans.size(), std::size_t(2));
     QVERIFY(!session.runs.empty());
     const QStringList shown = workspace().reportSubjectIds();
@@ -190,8 +195,14 @@ void TestMainWindow::theSiblingStandsBesideOrIsCompared()
     QCOMPARE(page->panel()->view()->map()->at(1, 4), siblings->at(1, 4) - cosine->at(1, 4));
     QVERIFY(page->panel()->titleText().startsWith(u"other-think − tiny-model"_qs));
     QVERIFY(maps->statement()->isVisibleTo(maps));
-    QVERIFY(maps->statement()->title().contains(u"n = 6 blocks"_qs));
+    QVERIFY(maps->statement()->title().contains(u"6 blocks"_qs));
     QVERIFY(maps->statement()->text().contains(u"hence no interval"_qs));
+
+    const auto fits = [this] {
+        const QSize least = window().minimumSizeHint();
+        return least.width() <= 1100 && least.height() <= 700;
+    };
+    QTRY_VERIFY(fits());
 
     page->mapBox()->setCurrentIndex(page->mapBox()->findData(u"ffn_importance"_qs));
     QTRY_COMPARE(page->panel()->view()->map()->group, std::string("ffn_importance"));
@@ -217,6 +228,7 @@ void TestMainWindow::theSiblingStandsBesideOrIsCompared()
     QCOMPARE(left->colorScale().low(), right->colorScale().low());
     QCOMPARE(left->colorScale().high(), right->colorScale().high());
     QVERIFY(!maps->statement()->isVisibleTo(maps));
+    QTRY_VERIFY(fits());
 
     actions().closeTwin->trigger();
     QVERIFY(!workspace().twin());

@@ -32,6 +32,9 @@ QFont profileTickFont(QFont font)
     return font;
 }
 
+constexpr int kLegendLine = 18;
+constexpr int kLegendText = 160;
+
 QColor seriesColor(const ProfileSeries &series, const ThemeColors &colors)
 {
     switch (series.kind) {
@@ -158,9 +161,14 @@ QRect ProfilePlot::plotIn(const QRect &area) const
     }
     // The left edge lines up with that of the cosine map above.
     const int left = 8 + fontMetrics().height() + 6 + labelWidth + 7;
-    const int top = m_series.size() > 1 ? 2 * small.height() + 10 : 8; // legend and differences
+    const int top = m_series.size() > 1 ? small.height() + 8 : 8; // the differences stand there
     const int bottom = 5 + small.height() + small.height() + 5;
-    return QRect(area.left() + left, area.top() + top, std::max(10, area.width() - left - 16),
+    int right = 16;
+    if (m_series.size() > 1) {
+        for (const ProfileSeries &each : m_series)
+            right = std::max(right, kLegendLine + 22 + std::min(kLegendText, small.horizontalAdvance(each.name)));
+    }
+    return QRect(area.left() + left, area.top() + top, std::max(10, area.width() - left - right),
                  std::max(10, area.height() - top - bottom));
 }
 
@@ -274,22 +282,21 @@ void ProfilePlot::paintInto(QPainter *painter, const QRect &area, const ThemeCol
     if (m_series.size() > 1) {
         paintDifferences(painter, plot, colors);
         const QFontMetrics small(painter->font());
-        const double baseline = plot.top() - small.height() - 8;
-        double x = plot.right();
-        for (std::size_t index = m_series.size(); index-- > 0;) {
-            const ProfileSeries &each = m_series[index];
-            x -= small.horizontalAdvance(each.name);
-            painter->setPen(colors.text);
-            painter->drawText(QPointF(x, baseline), each.name);
-            x -= 24;
+        double y = plot.top() + small.ascent();
+        for (const ProfileSeries &each : m_series) {
+            const double x = plot.right() + 12;
             painter->setPen(QPen(seriesColor(each, colors), 1.4));
-            painter->drawLine(QPointF(x, baseline - 4), QPointF(x + 18, baseline - 4));
-            x -= 12;
+            painter->drawLine(QPointF(x, y - 4), QPointF(x + kLegendLine, y - 4));
+            painter->setPen(colors.text);
+            painter->drawText(QPointF(x + kLegendLine + 6, y),
+                              small.elidedText(each.name, Qt::ElideMiddle, kLegendText));
+            y += small.height() + 2;
         }
     }
 }
 
-/// Think − instruct, or first − second, above each block, in the colour of the higher one; every n-th where they would touch.
+/// Think − instruct, or first − second, above each block, in the colour of the higher one; every n-th where they would
+/// touch.
 void ProfilePlot::paintDifferences(QPainter *painter, const QRect &plot, const ThemeColors &colors) const
 {
     const QFontMetrics small(painter->font());

@@ -24,6 +24,7 @@ struct HeatmapPanel::Private {
     HeatmapView *view = nullptr;
     ColorBar *bar = nullptr;
     RowBars *rows = nullptr;
+    bool showsBar = true;
     QString details;
     ColorScale full;
     ColorScale::Scaling scaling = ColorScale::Scaling::Linear;
@@ -47,7 +48,7 @@ HeatmapPanel::HeatmapPanel(QWidget *parent) : QWidget(parent), d(std::make_uniqu
     connect(d->view, &HeatmapView::cellHovered, this, mark);
     connect(d->view, &HeatmapView::cursorMoved, this, mark);
     setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
-    setMinimumSize(320, 240);
+    setMinimumSize(240, 180);
 }
 
 HeatmapPanel::~HeatmapPanel() = default;
@@ -70,7 +71,7 @@ void HeatmapPanel::setMap(const MetricMapPtr &map, const QString &details)
     d->full = map ? ColorScale::forMap(*map, d->scaling) : ColorScale();
     d->bar->setTitle(map ? metricName(*map) : QString());
     d->bar->setMarker(std::nullopt);
-    d->bar->setVisible(d->view->map() != nullptr);
+    d->bar->setVisible(d->showsBar && d->view->map() != nullptr);
     applyScale(d->full);
     arrange();
 }
@@ -88,6 +89,13 @@ void HeatmapPanel::setScaling(ColorScale::Scaling scaling)
         applyScale(d->full);
         arrange();
     }
+}
+
+void HeatmapPanel::setColorBarShown(bool shown)
+{
+    d->showsBar = shown;
+    d->bar->setVisible(shown && d->view->map() != nullptr);
+    arrange();
 }
 
 void HeatmapPanel::setRange(float low, float high)
@@ -147,7 +155,7 @@ QString HeatmapPanel::titleText() const
 void HeatmapPanel::arrange()
 {
     d->title->setGeometry(12, 0, std::max(10, width() - 24), kPanelTitleHeight);
-    const int barWidth = d->bar->sizeHint().width();
+    const int barWidth = d->showsBar ? d->bar->sizeHint().width() : 0;
     const int rowsWidth = d->rows->isHidden() ? 0 : d->rows->sizeHint().width() + 8;
     const int height = std::max(60, this->height() - kPanelTitleHeight);
     d->view->setGeometry(0, kPanelTitleHeight, std::max(100, width() - barWidth - rowsWidth - 12), height);

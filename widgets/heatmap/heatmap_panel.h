@@ -24,6 +24,8 @@ public:
     void setMap(const MetricMapPtr &map, const QString &details);
     void setSelection(PruneSelection *selection);
     void setScaling(ColorScale::Scaling scaling);
+    /// Without its bar, where another panel beside it has the same one.
+    void setColorBarShown(bool shown);
     /// The same range for two maps side by side.
     void setRange(float low, float high);
     /// A number −1…1 for each row, right of the colour bar; empty: none.

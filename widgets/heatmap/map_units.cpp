@@ -291,6 +291,8 @@ QString metricName(const MetricMap &map)
         return unitsText("weight magnitude");
     if (map.metric == "activation_weight")
         return unitsText("activation × weight");
+    if (isSignedMap(map))
+        return unitsText("difference");
     return QString::fromStdString(map.metric).replace(u'_', u' ');
 }
 

@@ -64,7 +64,7 @@ void RowBars::paintEvent(QPaintEvent *)
     const QRect plot = m_view->plotRect();
     const int top = plot.top() + m_view->y() - y();
     painter.setPen(colors.secondaryText);
-    painter.drawText(QRect(0, top - fontMetrics().height() - 4, width(), fontMetrics().height()),
+    painter.drawText(QRect(0, top + plot.height() + 6, width(), fontMetrics().height()),
                      Qt::AlignLeft | Qt::AlignVCenter, m_title);
     painter.setClipRect(QRect(0, top, width(), plot.height() + 1));
     const int number = fontMetrics().horizontalAdvance(QStringLiteral("−0.00"));
