@@ -2,7 +2,8 @@
 """Product and peer in turn on the same inputs; see README.md. Prints one line per kind of work and dtype.
 
 compare.py WORK [--only decode,batch] [--dtypes f32,bf16] [--threads 2] [--rounds 3] [--gguf MODEL.gguf]
-With --gguf decoding is compared with llama.cpp (decode_llama), too.
+With --gguf decoding is compared with llama.cpp (decode_llama), too. piqa_lm_eval and long_choices_lm_eval have
+lm-evaluation-harness as the peer.
 WORK was filled by peers/inputs.py. Run it with the peer's Python.
 """
 import argparse
@@ -30,11 +31,13 @@ JOBS = {"sweep_equal": ("sweep", "sweep_equal.json"), "sweep_unequal": ("sweep",
         "piqa": ("loglik", "piqa.json"), "long_choices": ("loglik", "long_choices.json"),
         "decode": ("decode", "prompt.json"), "batch": ("batch", "prompts.json"),
         "lora_equal": ("lora", "lora_equal.json"), "lora_unequal": ("lora", "lora_unequal.json"), "open": ("open", None),
-        "decode_llama": ("decode", "prompt.json")}
+        "decode_llama": ("decode", "prompt.json"),
+        "piqa_lm_eval": ("loglik", "piqa.json"), "long_choices_lm_eval": ("loglik", "long_choices.json")}
 
 
 def run(command):
-    return json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def common_prefix(a, b):
@@ -81,8 +84,11 @@ for job in arguments.only.split(",") + (["decode_llama"] if arguments.gguf else 
         ours, theirs = [], []
         for _ in range(arguments.rounds):
             ours.append(run([arguments.bench, work, str(model), *inputs, *options]))
-            peer = [str(here / "peers/llama_peer.py"), arguments.gguf] if job == "decode_llama" else [
-                str(here / "peers/transformers_peer.py"), work, str(model)]
+            peer = [str(here / "peers/transformers_peer.py"), work, str(model)]
+            if job == "decode_llama":
+                peer = [str(here / "peers/llama_peer.py"), arguments.gguf]
+            elif job.endswith("_lm_eval"):
+                peer = [str(here / "peers/lm_eval_peer.py"), str(model)]
             theirs.append(run([sys.executable, *peer, *inputs, *options]))
         text = sameness(work, ours[0]["fingerprint"], theirs[0]["fingerprint"], dtype == "bf16")
 

@@ -3,7 +3,9 @@
 
 bf16_greedy.py MODEL PROMPTS [--tokens 32] [--agree 16] [--bench build/bin/secateur_bench]
 PROMPTS: {"sequences": [[id, …], …]} or {"prompts": [{"input_ids": […]}, …]}. Where the answers part, prints the two
-tokens and how far apart transformers' own logits are for them, in bf16 and in f32. Fails when more than one prompt in
+tokens and how far apart transformers' own logits are for them, in bf16 and in f32. For both answers it also counts the
+tokens that transformers' bf16 model prefers when it sees the whole answer in one pass: where its own cached decoding
+does not reach all, rounding alone decides. Fails when more than one prompt in
 six parts before --agree tokens.
 """
 import argparse
@@ -47,6 +49,9 @@ with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
                                          min_new_tokens=arguments.tokens)[0, len(prompt):].tolist()
         same = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), len(theirs))
         line = {"prompt": number, "equal_tokens": same, "of": len(theirs)}
+        for name, tokens in (("ours", ours), ("theirs", theirs)):
+            logits = models["bf16"](torch.tensor([prompt + tokens[:-1]])).logits[0, len(prompt) - 1:]
+            line[f"one_pass_{name}"] = sum(a == b for a, b in zip(logits.argmax(-1).tolist(), tokens))
         if same < len(theirs):
             whole = torch.tensor([prompt + theirs[:same]])
             for name, model in models.items():
