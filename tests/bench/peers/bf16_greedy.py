@@ -5,8 +5,7 @@ bf16_greedy.py MODEL PROMPTS [--tokens 32] [--agree 16] [--bench build/bin/secat
 PROMPTS: {"sequences": [[id, …], …]} or {"prompts": [{"input_ids": […]}, …]}. Where the answers part, prints the two
 tokens and how far apart transformers' own logits are for them, in bf16 and in f32. For both answers it also counts the
 tokens that transformers' bf16 model prefers when it sees the whole answer in one pass: where its own cached decoding
-does not reach all, rounding alone decides. Fails when more than one prompt in
-six parts before --agree tokens.
+does not reach all, rounding alone decides. Fails when more than one prompt in six parts before --agree tokens.
 """
 import argparse
 import json

@@ -8,13 +8,12 @@ quantised ones otherwise. Set up: peer/bin/pip install llama-cpp-python gguf
 import argparse
 import json
 import pathlib
-import resource
-import statistics
 import time
 
 import gguf
 import llama_cpp
 import numpy
+import rates
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model", type=pathlib.Path)
@@ -55,23 +54,19 @@ if not plain.exists():
 prompt = json.loads(arguments.input.read_text())["sequences"][0]
 model = llama_cpp.Llama(str(plain), n_ctx=1024, n_threads=arguments.threads, n_threads_batch=arguments.threads,
                         verbose=False)
-rates, processor_rates, ids = [], [], []
-for _ in range(arguments.runs):
+
+
+def once():
     model.reset()
     model.eval(prompt)
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    before = rates.processor_seconds()
     begin = time.perf_counter()
     ids = []
     for at in range(arguments.tokens):
         ids.append(model.sample(temp=0.0))
         if at + 1 < arguments.tokens:  # the last one needs no pass
             model.eval([ids[-1]])
-    seconds = time.perf_counter() - begin
-    now = resource.getrusage(resource.RUSAGE_SELF)
-    processor = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-    rates.append((arguments.tokens - 1) / seconds)
-    processor_rates.append((arguments.tokens - 1) / processor)
-print(json.dumps({"work": "decode", "program": "llama.cpp", "unit": "tokens/s", "threads": arguments.threads,
-                  "dtype": arguments.dtype, "median": statistics.median(rates), "min": min(rates), "max": max(rates),
-                  "n": len(rates), "per_processor_second": statistics.median(processor_rates),
-                  "fingerprint": {"ids": [ids]}}))
+    return arguments.tokens - 1, time.perf_counter() - begin, {"ids": [ids]}, rates.processor_seconds() - before
+
+
+print(json.dumps(rates.measure(arguments, "decode", "llama.cpp", "tokens/s", once)))

@@ -7,10 +7,9 @@ Every batch size is tried and the fastest counts. Set up: peer/bin/pip install l
 import argparse
 import json
 import pathlib
-import resource
-import statistics
 import time
 
+import rates
 import torch
 from lm_eval.models.huggingface import HFLM
 
@@ -29,26 +28,21 @@ items = json.loads(arguments.input.read_text())["items"]
 # the texts only name the requests
 requests = [((f"{number}", f"{choice}"), item["context"], tail)
             for number, item in enumerate(items) for choice, tail in enumerate(item["continuations"])]
-results = {}
+fastest = None
 for batch in map(int, arguments.batches.split(",")):
     model = HFLM(pretrained=arguments.model, device="cpu", batch_size=batch,
                  dtype="bfloat16" if arguments.dtype == "bf16" else "float32")
-    rates, processor_rates, answers = [], [], []
-    for _ in range(arguments.runs):
-        used = resource.getrusage(resource.RUSAGE_SELF)
+
+    def once():
         begin = time.perf_counter()
         answers = model._loglikelihood_tokens(requests, disable_tqdm=True)
-        rates.append(len(items) / (time.perf_counter() - begin))
-        now = resource.getrusage(resource.RUSAGE_SELF)
-        processor_rates.append(len(items) / (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime))
-    logprobs = [[0.0] * len(item["continuations"]) for item in items]
-    for ((number, choice), _, _), (logprob, _) in zip(requests, answers):
-        logprobs[int(number)][int(choice)] = float(logprob)
-    results[statistics.median(rates)] = (batch, rates, processor_rates, logprobs)
-median = max(results)
-batch, rates, processor_rates, logprobs = results[median]
-print(json.dumps({"work": "loglik", "program": "lm-evaluation-harness", "unit": "items/s", "batch": batch,
-                  "threads": arguments.threads, "dtype": arguments.dtype, "median": median, "min": min(rates),
-                  "max": max(rates), "n": len(rates), "per_processor_second": statistics.median(processor_rates),
-                  "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                  "fingerprint": {"logprobs": logprobs}}))
+        seconds = time.perf_counter() - begin
+        logprobs = [[0.0] * len(item["continuations"]) for item in items]
+        for ((number, choice), _, _), (logprob, _) in zip(requests, answers):
+            logprobs[int(number)][int(choice)] = float(logprob)
+        return len(items), seconds, {"logprobs": logprobs}
+
+    measured = {"batch": batch, **rates.measure(arguments, "loglik", "lm-evaluation-harness", "items/s", once)}
+    if not fastest or measured["median"] > fastest["median"]:
+        fastest = measured
+print(json.dumps(fastest))

@@ -7,9 +7,9 @@ Set up (never part of the test suite): python3 -m venv peer && peer/bin/pip inst
 import argparse
 import json
 import pathlib
-import resource
-import statistics
 import time
+
+import rates
 
 parser = argparse.ArgumentParser()
 parser.add_argument("work", choices=["sweep", "loglik", "decode", "batch", "lora", "open"])
@@ -24,24 +24,8 @@ parser.add_argument("--batch", type=int, default=0, help="0: 8 for sweeps, 16 fo
 arguments = parser.parse_args()
 
 
-def processor_seconds():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def measure(unit, once):
-    """once() -> (units, seconds, fingerprint)"""
-    rates, processor_rates = [], []
-    for _ in range(arguments.runs):
-        before = processor_seconds()
-        units, seconds, fingerprint = once()
-        rates.append(units / seconds)
-        processor_rates.append(units / (processor_seconds() - before))
-    print(json.dumps({
-        "work": arguments.work, "program": "transformers", "unit": unit, "threads": arguments.threads,
-        "dtype": arguments.dtype, "median": statistics.median(rates), "min": min(rates), "max": max(rates),
-        "n": len(rates), "per_processor_second": statistics.median(processor_rates),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "fingerprint": fingerprint}))
+    print(json.dumps(rates.measure(arguments, arguments.work, "transformers", unit, once)))
 
 
 if arguments.work == "open":
