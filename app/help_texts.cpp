@@ -32,11 +32,9 @@ HelpText viewHelp(int tab)
                 "or set a threshold below. Hatched = selected for removal, lock = protected.</p><p><b>Wheel</b> zooms, "
                 "Ctrl+0 shows all, arrows walk, Space toggles, L locks. Drag the ends of the colour bar to clip; the "
                 "values themselves never change.</p><p><b>Twin</b> needs the sibling's maps (<b>Open sibling…</b>: a "
-                "model, "
-                "a session or maps). <b>Side</b> puts both maps next to each other with one cursor and one range of "
-                "colours; "
-                "<b>Diff</b> shows think − instruct and says how alike the ranks are. Hold F to see the two in "
-                "turn.</p>")),
+                "model, a session or maps). <b>Side</b> puts both maps next to each other with one cursor and one "
+                "range of colours; <b>Diff</b> shows think − instruct and says how alike the ranks are. Hold F to see "
+                "the two in turn.</p>")),
         };
     case 1:
         return {

@@ -65,17 +65,15 @@ int Workspace::unsavedSteps() const
     return qAbs(m_undo->index() - clean) + (m_revision - m_savedRevision);
 }
 
-QString Workspace::kindOfName(const QString &name)
+bool Workspace::isThinkName(const QString &name)
 {
     const QString lower = name.toLower();
-    if (lower.contains(u"think") || lower.contains(u"reason") || lower.contains(u"-r1"))
-        return u"think"_qs;
-    return lower.contains(u"instruct") ? u"instruct"_qs : QString();
+    return lower.contains(u"think") || lower.contains(u"reason") || lower.contains(u"-r1");
 }
 
 QString Workspace::modelKind() const
 {
-    if (kindOfName(qString(m_session.model.alias)) == u"think")
+    if (isThinkName(qString(m_session.model.alias)))
         return u"think"_qs;
     if (m_weights && m_weights->chatTemplate && m_weights->chatTemplate->source().find("<think>") != std::string::npos)
         return u"think"_qs;

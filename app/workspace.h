@@ -64,8 +64,8 @@ public:
     int unsavedSteps() const;
     /// "instruct" or "think", as far as the name and the template tell.
     QString modelKind() const;
-    /// The same of a name alone; empty when it does not tell.
-    static QString kindOfName(const QString &name);
+    /// The name of a model alone says that it thinks first.
+    static bool isThinkName(const QString &name);
 
     PruneSelection *selection() const { return m_selection; }
     QUndoStack *undoStack() const { return m_undo; }

@@ -34,13 +34,7 @@ void exportSession(Shell &shell, const ExportArguments &arguments)
     Json json = Json::object();
     std::string text;
     if (!arguments.maps.empty()) {
-        if (!session.analysis) {
-            std::string reason = "'" + arguments.session + "' has no maps";
-            for (const std::string &warning : warnings)
-                reason += ": " + warning;
-            throw Error(ErrorKind::NotFound, reason + ".");
-        }
-        writeMaps(arguments.maps, *session.analysis);
+        writeMaps(arguments.maps, requireMaps(session, arguments.session, warnings));
         files.push_back(arguments.maps);
         text += "Wrote " + arguments.maps + "\n";
     }

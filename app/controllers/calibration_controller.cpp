@@ -1,10 +1,12 @@
 #include "app/controllers/calibration_controller.h"
 
+#include "app/controllers/load_controller.h"
 #include "app/qt_paths.h"
 #include "app/settings/app_settings.h"
 #include "app/user_prompts.h"
 #include "app/workspace.h"
 #include "backend/io/map_archive.h"
+#include "backend/workflow/bundled_models.h"
 #include "backend/workflow/twin.h"
 #include "widgets/theme/number_text.h"
 
@@ -98,20 +100,15 @@ void CalibrationController::openTwin(const QString &source)
     const auto own = m_services.workspace.analysis();
     if (!own)
         return;
-    // A model needs as much data as the open one got; the file dialog can only name a file inside its folder.
-    const QFileInfo info(source);
-    const QString name = info.fileName();
-    const bool isInFolder = name == u"config.json" || name.endsWith(u".safetensors") || name.endsWith(u".index.json");
-    const std::string argument = (isInFolder ? info.absolutePath() : source).toStdString();
-    workflow::CalibrationRequest request = m_last;
+    const QString argument = workflow::isBundled(source.toStdString()) ? source : modelArgument(source);
+    workflow::CalibrationRequest request = m_last; // a model needs as much data as the open one got
     request.samples = own->calibration.sequences;
     request.length = own->calibration.length;
     request.seed = own->calibration.seed;
     startJob<AnalysisResult>(
-        m_services, this, tr("Maps of the sibling"), isInFolder ? QFileInfo(info.absolutePath()).fileName() : name,
-        [argument, own, request, settings = m_services.settings.compute()](const JobContext &context) {
-            return workflow::twinMapsFrom(argument, *own, request, settings, context);
-        },
+        m_services, this, tr("Maps of the sibling"), QFileInfo(argument).fileName(),
+        [argument = argument.toStdString(), own, request, settings = m_services.settings.compute()](
+            const JobContext &context) { return workflow::twinMapsFrom(argument, *own, request, settings, context); },
         [this, own](std::shared_ptr<const AnalysisResult> twin) {
             if (m_services.workspace.analysis() != own)
                 return; // another document by now

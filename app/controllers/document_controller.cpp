@@ -349,10 +349,10 @@ void DocumentController::saveTo(const QString &path, std::function<void()> then)
             std::error_code failed;
             if (!weightsPath.empty()) {
                 const auto relative = std::filesystem::relative(weightsPath, file.parent_path(), failed);
-                const std::string bundled = workflow::bundledArgument(weightsPath); // found on every machine
-                session.model.relativePath = !bundled.empty() ? bundled
-                    : failed                                  ? std::string()
-                                                              : relative.generic_string();
+                const workflow::BundledModel *bundled = workflow::bundledModelAt(weightsPath);
+                session.model.relativePath = bundled ? bundled->argument // found on every machine
+                    : failed                         ? std::string()
+                                                     : relative.generic_string();
             }
             saved.adapters = gatherAdapters(file, session, adapters);
             saved.runs = session.runs;

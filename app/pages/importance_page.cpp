@@ -108,7 +108,7 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
     m_scale->addItem(tr("Log"), int(ColorScale::Scaling::Log));
     m_scale->addItem(tr("Percentile"), int(ColorScale::Scaling::Percentile));
     m_scale->setToolTip(tr("How values become colours; the values themselves and exported data stay as they are"));
-    m_twin->addSegment(u"off"_qs, tr("Off"));
+    m_twin->addSegment(u"off"_qs, tr("Off")); // in the order of TwinMode
     m_twin->addSegment(u"side"_qs, tr("Side"));
     m_twin->addSegment(u"diff"_qs, tr("Diff"));
     m_twin->setToolTip(tr("The sibling's map beside this one, or the difference of both"));
@@ -321,15 +321,14 @@ void ImportancePage::fillTwin()
     m_twin->setCurrentId(hasTwin && m_twin->ids().contains(wanted) ? wanted : u"off"_qs);
 }
 
+TwinMode ImportancePage::twinMode() const
+{
+    return TwinMode(m_twin->ids().indexOf(m_twin->currentId()));
+}
+
 void ImportancePage::showTwin(TwinMode mode)
 {
-    m_twin->setCurrentId(!m_workspace->twin()               ? u"off"_qs
-                             : mode == TwinMode::Side       ? u"side"_qs
-                             : mode == TwinMode::Difference ? u"diff"_qs
-                                                            : u"off"_qs);
-    m_workspace->setView("twin", m_twin->currentId().toStdString());
-    showMap();
-    showProfile();
+    m_twin->setCurrentId(m_twin->ids().at(int(m_workspace->twin() ? mode : TwinMode::Off)));
 }
 
 void ImportancePage::showMaps(const MetricMapPtr &own)
@@ -347,14 +346,14 @@ void ImportancePage::showMaps(const MetricMapPtr &own)
         return;
     }
     const TwinPanel::Side mine = side(*m_workspace->analysis(), qString(m_workspace->session().model.alias), own);
-    const MetricMapPtr other = m_twin->currentId() == u"off"_qs ? nullptr : twinMap(own);
+    const MetricMapPtr other = twinMode() == TwinMode::Off ? nullptr : twinMap(own);
     if (!other) {
         m_maps->showOne(mine);
         return;
     }
     const AnalysisResult &twin = *m_workspace->twin();
     const TwinPanel::Side its = side(twin, qString(twin.modelName), other);
-    if (m_twin->currentId() == u"side"_qs) {
+    if (twinMode() == TwinMode::Side) {
         m_maps->showSides(mine, its);
         return;
     }
@@ -370,7 +369,7 @@ void ImportancePage::showMaps(const MetricMapPtr &own)
 bool ImportancePage::twinIsFirst() const
 {
     return m_workspace->twin() && m_workspace->modelKind() != u"think"
-        && Workspace::kindOfName(qString(m_workspace->twin()->modelName)) == u"think";
+        && Workspace::isThinkName(qString(m_workspace->twin()->modelName));
 }
 
 void ImportancePage::showProfile()
@@ -378,7 +377,7 @@ void ImportancePage::showProfile()
     const auto analysis = m_workspace->analysis();
     const MetricMapPtr influence = analysis ? analysis->find("block_influence") : nullptr;
     m_profile->setMap(influence);
-    const MetricMapPtr other = m_twin->currentId() == u"off"_qs ? nullptr : twinMap(influence);
+    const MetricMapPtr other = twinMode() == TwinMode::Off ? nullptr : twinMap(influence);
     if (!other) {
         m_profile->setTitle(tr("Block influence"), tr("1 − mean cosine of block input and output"));
         return;
@@ -387,7 +386,7 @@ void ImportancePage::showProfile()
     const QString twinName = qString(m_workspace->twin()->modelName);
     const auto kind = [](bool thinks) { return thinks ? ProfileSeries::Kind::Think : ProfileSeries::Kind::Instruct; };
     const bool thinks = m_workspace->modelKind() == u"think";
-    const bool twinThinks = Workspace::kindOfName(twinName) == u"think";
+    const bool twinThinks = Workspace::isThinkName(twinName);
     // The line of the open model comes first: it carries selection and threshold.
     m_profile->setSeries(
         {{name, influence->values, kind(thinks)},

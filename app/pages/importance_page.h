@@ -79,6 +79,7 @@ private:
     MetricMapPtr twinMap(const MetricMapPtr &own) const;
     void showMaps(const MetricMapPtr &own);
     bool twinIsFirst() const;
+    TwinMode twinMode() const;
     void showProfile();
     void fillMaps();
     void fillMetrics();

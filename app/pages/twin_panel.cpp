@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -191,12 +192,16 @@ void TwinPanel::compare()
                                           firstInfluence = m_firstInfluence, secondInfluence = m_secondInfluence,
                                           title = tr("%1 − %2").arg(m_first.name, m_second.name),
                                           scale = TwinScale(m_scale->currentData().toInt())] {
-        Comparisons result;
-        result.shown = compareTwinMap(*first, *second, scale);
-        result.shown.difference = titled(result.shown.difference, title);
-        if (firstInfluence && secondInfluence)
-            result.influence = compareTwinMap(*firstInfluence, *secondInfluence, TwinScale::Raw);
-        promise->addResult(std::move(result));
+        try {
+            Comparisons result;
+            result.shown = compareTwinMap(*first, *second, scale);
+            result.shown.difference = titled(result.shown.difference, title);
+            if (firstInfluence && secondInfluence)
+                result.influence = compareTwinMap(*firstInfluence, *secondInfluence, TwinScale::Raw);
+            promise->addResult(std::move(result));
+        } catch (const std::bad_alloc &) {
+            // without a result the map stays as it was
+        }
         promise->finish();
     });
 }
@@ -221,13 +226,13 @@ void TwinPanel::drawDifference()
                                                              : tr("%1 and %2").arg(m_first.details, m_second.details);
     m_panel->setMap(m_comparison->difference,
                     joined({isRaw ? QString() : tr("relative, %1").arg(m_scale->currentText()), data}));
-    m_panel->setScaling(m_scaling);
     clipOutliers();
     m_panel->setRowValues(tr("ρ per block"), m_comparison->rowRho);
 }
 
 /// A few channels can differ a hundred times as much as all others, which then are one grey: the range ends at the
-/// 99.5th percentile of the magnitudes when that is less than half of the largest. The colour bar counts what is clipped.
+/// 99.5th percentile of the magnitudes when that is less than half of the largest. The colour bar counts what is
+/// clipped.
 void TwinPanel::clipOutliers()
 {
     if (m_mode != TwinMode::Difference || !m_comparison || m_scaling != ColorScale::Scaling::Linear)
@@ -238,7 +243,8 @@ void TwinPanel::clipOutliers()
             magnitudes.push_back(std::abs(value));
     if (magnitudes.empty())
         return;
-    const auto at = magnitudes.begin() + static_cast<std::ptrdiff_t>(0.995 * static_cast<double>(magnitudes.size() - 1));
+    const auto at
+        = magnitudes.begin() + static_cast<std::ptrdiff_t>(0.995 * static_cast<double>(magnitudes.size() - 1));
     std::nth_element(magnitudes.begin(), at, magnitudes.end());
     const float limit = *at;
     const float largest = *std::max_element(at, magnitudes.end());
@@ -263,6 +269,8 @@ void TwinPanel::startFlicker()
 {
     if (m_mode != TwinMode::Difference || !m_comparison || m_flickerTimer->isActive())
         return;
+    m_panel->setRowValues({}, {});
+    m_turns = {titled(m_first.map, m_first.name), titled(m_second.map, m_second.name)};
     m_showsSecond = false;
     showTurn();
     m_flickerTimer->start();
@@ -273,20 +281,19 @@ void TwinPanel::stopFlicker()
     if (!m_flickerTimer->isActive())
         return;
     m_flickerTimer->stop();
+    m_turns = {};
     if (m_comparison)
         drawDifference();
 }
 
 void TwinPanel::showTurn()
 {
-    const Side &side = m_showsSecond ? m_second : m_first;
-    const ValueRange first = finiteRange(*m_first.map);
-    const ValueRange second = finiteRange(*m_second.map);
-    m_panel->setRowValues({}, {});
-    m_panel->setMap(titled(side.map, side.name), side.details);
-    m_panel->setScaling(m_scaling);
-    if (m_scaling != ColorScale::Scaling::Percentile)
-        m_panel->setRange(std::min(first.low, second.low), std::max(first.high, second.high));
+    m_panel->setMap(m_turns[m_showsSecond], m_showsSecond ? m_second.details : m_first.details);
+    if (m_scaling == ColorScale::Scaling::Percentile)
+        return;
+    const ValueRange first = finiteRange(*m_turns[0]);
+    const ValueRange second = finiteRange(*m_turns[1]);
+    m_panel->setRange(std::min(first.low, second.low), std::max(first.high, second.high));
 }
 
 bool TwinPanel::eventFilter(QObject *watched, QEvent *event)

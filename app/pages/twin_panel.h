@@ -7,6 +7,7 @@
 #include <QFutureWatcher>
 #include <QWidget>
 
+#include <array>
 #include <optional>
 
 class QComboBox;
@@ -47,7 +48,6 @@ public:
     /// \a first − \a second, of one shape. The block influences are null when one model lacks them.
     void showDifference(const Side &first, const Side &second, const MetricMapPtr &firstInfluence,
                         const MetricMapPtr &secondInfluence);
-    TwinMode mode() const { return m_mode; }
     /// Of the map on view; nothing unless it is a difference.
     const std::optional<TwinComparison> &comparison() const { return m_comparison; }
 
@@ -76,7 +76,8 @@ private:
     MetricMapPtr m_firstInfluence, m_secondInfluence;
     std::optional<TwinComparison> m_comparison;
     QFutureWatcher<Comparisons> m_watcher;
-    bool m_showsSecond = false; ///< while flickering
+    std::array<MetricMapPtr, 2> m_turns; ///< what flickers, with the names as titles
+    bool m_showsSecond = false;
 
     void setMode(TwinMode mode);
     void compare();

@@ -409,6 +409,17 @@ Session loadSession(const std::filesystem::path &path, std::vector<std::string> 
     });
 }
 
+const AnalysisResult &requireMaps(const Session &session, const std::string &file,
+                                  const std::vector<std::string> &warnings)
+{
+    if (session.analysis)
+        return *session.analysis;
+    std::string reason = "'" + file + "' has no maps";
+    for (const std::string &warning : warnings)
+        reason += ": " + warning;
+    throw Error(ErrorKind::NotFound, reason + ".", "Calibrate in that session and save it.");
+}
+
 void savePlan(const std::filesystem::path &path, const PruningPlan &plan)
 {
     auto document = toJson(plan);

@@ -20,6 +20,10 @@ void saveSession(const std::filesystem::path &path, const Session &session);
 /// Error(BadFormat) with file and JSON pointer.
 Session loadSession(const std::filesystem::path &path, std::vector<std::string> *warnings = nullptr);
 
+/// The maps of \a session, read from \a file with \a warnings; throws Error(NotFound) saying why there are none.
+const AnalysisResult &requireMaps(const Session &session, const std::string &file,
+                                  const std::vector<std::string> &warnings);
+
 /// Plans as files of their own (`plan.json`), same JSON as inside a session.
 void savePlan(const std::filesystem::path &path, const PruningPlan &plan);
 PruningPlan loadPlan(const std::filesystem::path &path);

@@ -43,6 +43,18 @@ std::filesystem::path existingResource(const std::filesystem::path &path)
     return path;
 }
 
+/// The first whose place \a fits; those that are not on this machine, or cannot be read, do not.
+template <typename Fits> const BundledModel *findBundledModel(const Fits &fits)
+{
+    for (const BundledModel &model : kBundledModels) {
+        try {
+            if (fits(bundledModelPath(model.argument)))
+                return &model;
+        } catch (const Error &) { }
+    }
+    return nullptr;
+}
+
 } // namespace
 
 std::span<const BundledModel> bundledModels()
@@ -62,31 +74,16 @@ std::filesystem::path bundledModelPath(const std::string &argument)
     throw Error(ErrorKind::NotFound, "There is no bundled model '" + argument + "'.", "Known: " + known + ".");
 }
 
-std::string bundledArgument(const std::filesystem::path &path)
+const BundledModel *bundledModelAt(const std::filesystem::path &path)
 {
-    for (const BundledModel &model : kBundledModels) {
-        try {
-            std::error_code error;
-            if (std::filesystem::equivalent(bundledModelPath(model.argument), path, error) && !error)
-                return model.argument;
-        } catch (const Error &) {
-            // not on this machine
-        }
-    }
-    return {};
+    std::error_code error;
+    return findBundledModel(
+        [&](const std::filesystem::path &place) { return std::filesystem::equivalent(place, path, error) && !error; });
 }
 
 const BundledModel *bundledModelOf(const std::string &digest)
 {
-    for (const BundledModel &model : kBundledModels) {
-        try {
-            if (inspectModel(bundledModelPath(model.argument)).digest == digest)
-                return &model;
-        } catch (const Error &) {
-            // not on this machine
-        }
-    }
-    return nullptr;
+    return findBundledModel([&](const std::filesystem::path &place) { return inspectModel(place).digest == digest; });
 }
 
 std::filesystem::path exampleSessionPath(const std::string &model)

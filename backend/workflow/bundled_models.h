@@ -23,8 +23,8 @@ inline bool isBundled(std::string_view argument)
 /// Throws Error(NotFound) when there is no such model, or it is not on this machine.
 std::filesystem::path bundledModelPath(const std::string &argument);
 
-/// "bundled:…" when \a path is the place of a bundled model, else empty.
-std::string bundledArgument(const std::filesystem::path &path);
+/// The bundled model that lies at \a path; nullptr: none.
+const BundledModel *bundledModelAt(const std::filesystem::path &path);
 
 /// The bundled model with this digest (ModelInfo::digest); nullptr: none on this machine. Reads headers only.
 const BundledModel *bundledModelOf(const std::string &digest);

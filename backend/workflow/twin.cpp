@@ -34,16 +34,10 @@ AnalysisResult readMapsFrom(const std::string &source)
         return readMaps(path);
     std::vector<std::string> warnings;
     const Session session = loadSession(path, &warnings);
-    if (session.analysis) {
-        AnalysisResult maps = *session.analysis;
-        if (maps.modelName.empty())
-            maps.modelName = session.model.alias;
-        return maps;
-    }
-    std::string reason = path.filename().string() + " has no maps";
-    for (const std::string &warning : warnings)
-        reason += ": " + warning;
-    throw Error(ErrorKind::NotFound, reason + ".", "Calibrate in that session and save it.");
+    AnalysisResult maps = requireMaps(session, source, warnings);
+    if (maps.modelName.empty())
+        maps.modelName = session.model.alias;
+    return maps;
 }
 
 AnalysisResult twinMapsFrom(const std::string &source, const AnalysisResult &own, const CalibrationRequest &calibration,

@@ -1,7 +1,7 @@
 #include "widgets/heatmap/heatmap_view.h"
 
 #include "backend/core/error.h"
-#include "tests/gui/map_fixtures.h"
+#include "tests/support/map_fixtures.h"
 #include "widgets/heatmap/color_bar.h"
 #include "widgets/heatmap/heatmap_image.h"
 #include "widgets/heatmap/heatmap_panel.h"

@@ -123,7 +123,9 @@ void TestMainWindow::theExampleOpensAsACopy()
     QVERIFY(window().evaluationPage()->showsReports());
     const Session &session = workspace().session();
     QCOMPARE(session.model.relativePath, std::string("bundled:mini-think"));
-    QCOMPARE(workflow::bundledArgument(workspace().weights()->path), session.model.relativePath); // saving keeps it
+    const workflow::BundledModel *bundled = workflow::bundledModelAt(workspace().weights()->path);
+    QVERIFY(bundled);
+    QCOMPARE(std::string(bundled->argument), session.model.relativePath); // saving keeps it
     QVERIFY(workspace().twin());
     QCOMPARE(workspace().twin()->modelName, std::string("mini-instruct"));
     QVERIFY(window().importancePage()->twinControl()->isEnabled());

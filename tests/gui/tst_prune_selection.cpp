@@ -1,6 +1,6 @@
 #include "widgets/models/prune_selection.h"
 
-#include "tests/gui/map_fixtures.h"
+#include "tests/support/map_fixtures.h"
 
 #include <QSignalSpy>
 #include <QTest>

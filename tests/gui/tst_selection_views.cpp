@@ -1,4 +1,4 @@
-#include "tests/gui/map_fixtures.h"
+#include "tests/support/map_fixtures.h"
 #include "widgets/charts/profile_chart.h"
 #include "widgets/controls/banner.h"
 #include "widgets/controls/budget_panel.h"

@@ -1,6 +1,6 @@
 #include "backend/core/error.h"
 #include "backend/stats/twin_maps.h"
-#include "tests/gui/map_fixtures.h"
+#include "tests/support/map_fixtures.h"
 
 #include <QTest>
 

@@ -43,10 +43,14 @@ void RowBars::setValues(const QString &title, std::vector<double> values)
     update();
 }
 
+int RowBars::numberWidth() const
+{
+    return fontMetrics().horizontalAdvance(QStringLiteral("−0.00"));
+}
+
 QSize RowBars::sizeHint() const
 {
-    const int number = fontMetrics().horizontalAdvance(QStringLiteral("−0.00"));
-    return {std::max(number + 6 + kBarsWidth, fontMetrics().horizontalAdvance(m_title)) + 4, 60};
+    return {std::max(numberWidth() + 6 + kBarsWidth, fontMetrics().horizontalAdvance(m_title)) + 4, 60};
 }
 
 QRectF RowBars::rowRect(int row) const
@@ -67,7 +71,7 @@ void RowBars::paintEvent(QPaintEvent *)
     painter.drawText(QRect(0, top + plot.height() + 6, width(), fontMetrics().height()),
                      Qt::AlignLeft | Qt::AlignVCenter, m_title);
     painter.setClipRect(QRect(0, top, width(), plot.height() + 1));
-    const int number = fontMetrics().horizontalAdvance(QStringLiteral("−0.00"));
+    const int number = numberWidth();
     for (int row = 0; row < static_cast<int>(m_values.size()); ++row) {
         const QRectF place = rowRect(row);
         const double value = m_values[static_cast<std::size_t>(row)];

@@ -17,7 +17,6 @@ public:
 
     /// Values −1…1, one per row; NaN is a dash. Empty: nothing to show.
     void setValues(const QString &title, std::vector<double> values);
-    const std::vector<double> &values() const { return m_values; }
     QSize sizeHint() const override;
 
 protected:
@@ -29,6 +28,7 @@ private:
     QString m_title;
     std::vector<double> m_values;
 
+    int numberWidth() const;
     QRectF rowRect(int row) const;
 };
 
