@@ -22,7 +22,7 @@ OptionBar::OptionBar(QWidget *parent) : QWidget(parent), m_layout(new QHBoxLayou
     m_layout->setSpacing(8);
 }
 
-void OptionBar::addField(const QString &label, QWidget *field)
+void OptionBar::addField(const QString &label, QWidget *field, bool staysLabelled)
 {
     auto *text = new QLabel(label, this);
     setSecondary(text);
@@ -31,7 +31,8 @@ void OptionBar::addField(const QString &label, QWidget *field)
         field->setAccessibleName(label);
     if (field->toolTip().isEmpty())
         field->setToolTip(label);
-    m_labels.append(text);
+    if (!staysLabelled)
+        m_labels.append(text);
     m_layout->addWidget(text);
     m_layout->addWidget(field);
     m_layout->addSpacing(4);

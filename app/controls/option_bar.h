@@ -10,13 +10,14 @@ class QToolButton;
 namespace secateur {
 
 /// The 40-pixel bar under the tabs: labelled fields at the left, buttons at the right, help at the end. When narrow the
-/// labels go and the fields keep them as tooltips.
+/// labels go, but those that stay, and the fields keep them as tooltips.
 class OptionBar : public QWidget {
     Q_OBJECT
 public:
     explicit OptionBar(QWidget *parent = nullptr);
 
-    void addField(const QString &label, QWidget *field);
+    /// \a staysLabelled: its values alone would say nothing.
+    void addField(const QString &label, QWidget *field, bool staysLabelled = false);
     /// From here on at the right.
     void addStretch();
     void addWidget(QWidget *widget);

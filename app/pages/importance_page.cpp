@@ -6,6 +6,7 @@
 #include "app/workspace.h"
 #include "backend/workflow/bundled_models.h"
 #include "widgets/charts/profile_chart.h"
+#include "widgets/controls/banner.h"
 #include "widgets/controls/empty_state.h"
 #include "widgets/controls/read_out.h"
 #include "widgets/controls/segmented_control.h"
@@ -77,6 +78,17 @@ std::set<int> blocksOf(const UnitSet &units)
     return blocks;
 }
 
+/// Segments in the order of TwinMode.
+SegmentedControl *makeTwinControl(QWidget *parent)
+{
+    auto *control = new SegmentedControl(parent);
+    control->addSegment(u"off"_qs, ImportancePage::tr("Off"));
+    control->addSegment(u"side"_qs, ImportancePage::tr("Side"));
+    control->addSegment(u"diff"_qs, ImportancePage::tr("Diff"));
+    control->setToolTip(ImportancePage::tr("The sibling's map beside this one, or the difference of both"));
+    return control;
+}
+
 } // namespace
 
 ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter, QWidget *parent)
@@ -88,9 +100,9 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
       m_empty(new EmptyState(m_stack)),
       m_map(new QComboBox(m_options)),
       m_metric(new QComboBox(m_options)),
-      m_scale(new QComboBox(m_options)),
-      m_twin(new SegmentedControl(m_options)),
+      m_twin(makeTwinControl(m_options)), // made in the order in which Tab walks
       m_openTwin(new QPushButton(m_options)),
+      m_scale(new QComboBox(m_options)),
       m_maps(new TwinPanel(this)),
       m_panel(m_maps->panel()),
       m_readOut(new ReadOut(this)),
@@ -108,11 +120,7 @@ ImportancePage::ImportancePage(Workspace *workspace, ExportController *exporter,
     m_scale->addItem(tr("Log"), int(ColorScale::Scaling::Log));
     m_scale->addItem(tr("Percentile"), int(ColorScale::Scaling::Percentile));
     m_scale->setToolTip(tr("How values become colours; the values themselves and exported data stay as they are"));
-    m_twin->addSegment(u"off"_qs, tr("Off")); // in the order of TwinMode
-    m_twin->addSegment(u"side"_qs, tr("Side"));
-    m_twin->addSegment(u"diff"_qs, tr("Diff"));
-    m_twin->setToolTip(tr("The sibling's map beside this one, or the difference of both"));
-    m_options->addField(tr("Twin"), m_twin);
+    m_options->addField(tr("Twin"), m_twin, true);
     m_openTwin->setText(tr("Open sibling…"));
     m_openTwin->setToolTip(tr("Open the sibling model, its session or its maps to compare"));
     m_options->addWidget(m_openTwin);
@@ -200,6 +208,10 @@ QWidget *ImportancePage::makeSide()
     row->addWidget(m_headline);
     row->addWidget(m_makePlan, 0, Qt::AlignLeft);
     layout->addWidget(actions);
+    auto *statement = new QHBoxLayout;
+    statement->setContentsMargins(8, 4, 8, 8);
+    statement->addWidget(m_maps->statement());
+    layout->addLayout(statement);
     layout->addStretch(1);
     auto *area = new QScrollArea(this);
     area->setFrameShape(QFrame::NoFrame);

@@ -64,9 +64,9 @@ private:
     EmptyState *m_empty;
     QComboBox *m_map;
     QComboBox *m_metric;
-    QComboBox *m_scale;
     SegmentedControl *m_twin;
     QPushButton *m_openTwin;
+    QComboBox *m_scale;
     TwinPanel *m_maps;
     HeatmapPanel *m_panel; ///< of m_maps
     ReadOut *m_readOut;

@@ -47,6 +47,7 @@ MetricMapPtr titled(const MetricMapPtr &map, const QString &title)
 TwinPanel::TwinPanel(QWidget *parent)
     : QWidget(parent),
       m_head(new QWidget(this)),
+      m_sides(new QHBoxLayout),
       m_flicker(new QPushButton(tr("Flicker (hold F)"), m_head)),
       m_scale(new QComboBox(m_head)),
       m_panel(new HeatmapPanel(this)),
@@ -74,22 +75,19 @@ TwinPanel::TwinPanel(QWidget *parent)
     head->addWidget(m_scale);
     head->addWidget(m_flicker);
     head->addStretch(1);
-    auto *maps = new QHBoxLayout;
-    maps->setContentsMargins(0, 0, 0, 0);
-    maps->setSpacing(0);
-    maps->addWidget(m_panel, 1);
-    maps->addWidget(m_other, 1);
+    m_sides->setContentsMargins(0, 0, 0, 0);
+    m_sides->setSpacing(0);
+    m_sides->addWidget(m_panel, 1);
+    m_sides->addWidget(m_other, 1);
+    m_panel->setMinimumWidth(195); // without its colour bar beside the other
+    m_other->setMinimumWidth(290);
     m_statement->setBoxed(true);
     m_statement->setClosable(false);
-    auto *margin = new QHBoxLayout;
-    margin->setContentsMargins(12, 0, 12, 8);
-    margin->addWidget(m_statement);
     auto *layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);
     layout->addWidget(m_head);
-    layout->addLayout(maps, 1);
-    layout->addLayout(margin);
+    layout->addLayout(m_sides, 1);
 
     HeatmapView *view = m_panel->view();
     HeatmapView *other = m_other->view();
@@ -294,6 +292,15 @@ void TwinPanel::showTurn()
     const ValueRange first = finiteRange(*m_turns[0]);
     const ValueRange second = finiteRange(*m_turns[1]);
     m_panel->setRange(std::min(first.low, second.low), std::max(first.high, second.high));
+}
+
+/// Both maps are as wide, though the colour bar stands at the right one.
+void TwinPanel::resizeEvent(QResizeEvent *event)
+{
+    QWidget::resizeEvent(event);
+    const int bar = m_other->colorBar()->sizeHint().width();
+    m_sides->setStretch(0, std::max(1, width() - bar));
+    m_sides->setStretch(1, width() + bar);
 }
 
 bool TwinPanel::eventFilter(QObject *watched, QEvent *event)

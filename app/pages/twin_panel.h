@@ -11,6 +11,7 @@
 #include <optional>
 
 class QComboBox;
+class QHBoxLayout;
 class QPushButton;
 class QTimer;
 
@@ -38,6 +39,7 @@ public:
     HeatmapPanel *panel() const { return m_panel; } ///< the only one, or the left one
     HeatmapPanel *otherPanel() const { return m_other; }
     QComboBox *scaleBox() const { return m_scale; }
+    /// In words, how alike the ranks are; shown with a difference. Its place is up to the page.
     Banner *statement() const { return m_statement; }
     void setSelection(PruneSelection *selection);
     void setScaling(ColorScale::Scaling scaling);
@@ -55,6 +57,7 @@ Q_SIGNALS:
     void differenceChanged(); ///< the difference is there, or another one
 
 protected:
+    void resizeEvent(QResizeEvent *event) override;
     bool eventFilter(QObject *watched, QEvent *event) override;
 
 private:
@@ -64,6 +67,7 @@ private:
     };
 
     QWidget *m_head;
+    QHBoxLayout *m_sides;
     QPushButton *m_flicker;
     QComboBox *m_scale;
     HeatmapPanel *m_panel;

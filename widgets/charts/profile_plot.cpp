@@ -85,6 +85,7 @@ void ProfilePlot::setSeries(std::vector<ProfileSeries> series, const QString &ax
     if (m_series.size() > 2)
         m_series.resize(2);
     m_axisTitle = axisTitle;
+    updateGeometry();
     double low = std::numeric_limits<double>::infinity();
     double high = -low;
     for (const ProfileSeries &each : m_series) {
@@ -345,10 +346,12 @@ void ProfilePlot::paintValueAxis(QPainter *painter, const QRect &plot, const The
         labelWidth
             = std::max(labelWidth, small.horizontalAdvance(m_log ? significant(value, 1) : tickValue(value, step)));
     labelWidth = std::max(labelWidth, small.horizontalAdvance(QCoreApplication::translate("HeatmapView", "blocks")));
-    painter->translate(plot.left() - 7 - labelWidth - 6 - fontMetrics().height(), plot.center().y());
-    painter->rotate(-90);
     const QString title
         = m_log ? QCoreApplication::translate("ProfileChart", "%1 (log)").arg(m_axisTitle) : m_axisTitle;
+    // Longer than a low plot it hangs over at the bottom, where there is room, not at the top, where it is cut.
+    const double middle = std::max<double>(plot.center().y(), plot.top() - 6 + small.horizontalAdvance(title) / 2.0);
+    painter->translate(plot.left() - 7 - labelWidth - 6 - fontMetrics().height(), middle);
+    painter->rotate(-90);
     painter->drawText(QRectF(-100, 0, 200, small.height()), Qt::AlignCenter, title);
     painter->restore();
 }

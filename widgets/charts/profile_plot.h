@@ -28,7 +28,7 @@ public:
     QPointF pointOf(int block, int series) const;
     void paintInto(QPainter *painter, const QRect &area, const ThemeColors &colors) const;
     QSize sizeHint() const override { return QSize(600, 130); }
-    QSize minimumSizeHint() const override { return QSize(200, 90); }
+    QSize minimumSizeHint() const override { return QSize(200, m_series.size() > 1 ? 112 : 90); } // two: numbers above
 
     std::function<void(int)> blockHovered;
     std::function<void()> brushChanged;

@@ -325,14 +325,22 @@ void paintHeatmapAxes(QPainter *painter, const MetricMap &map, const HeatmapLayo
 
     painter->setPen(colors.text);
     painter->setFont(tickFont);
-    painter->drawText(QRectF(layout.plot.left() - 60, layout.plot.bottom() + 5 + small.height() + 3,
-                             layout.plot.width() + 120, metrics.height()),
-                      Qt::AlignHCenter | Qt::AlignTop, axisTitle(map.columnAxis));
+    // Beside a small map a title hangs over to the left or downwards, where there is room, rather than being cut.
+    const int rowTitleLeft = layout.rowAxis.left() - metrics.height() - 6;
+    const QString columnTitle
+        = small.elidedText(axisTitle(map.columnAxis), Qt::ElideRight, layout.plot.right() + 10 - rowTitleLeft);
+    const double columnHalf = small.horizontalAdvance(columnTitle) / 2.0 + 1;
+    const double columnMiddle = std::min<double>(layout.plot.center().x(), layout.plot.right() + 10 - columnHalf);
+    painter->drawText(QRectF(columnMiddle - columnHalf, layout.plot.bottom() + 5 + small.height() + 3, 2 * columnHalf,
+                             metrics.height()),
+                      Qt::AlignHCenter | Qt::AlignTop, columnTitle);
+    const QString rowTitle = axisTitle(map.rowAxis);
+    const double rowHalf = small.horizontalAdvance(rowTitle) / 2.0 + 1;
+    const int top = layout.strip.isEmpty() ? layout.plot.top() - 4 : layout.strip.top() - 3;
     painter->save();
-    painter->translate(layout.rowAxis.left() - metrics.height() - 6, layout.plot.center().y());
+    painter->translate(rowTitleLeft, std::max<double>(layout.plot.center().y(), top + rowHalf));
     painter->rotate(-90);
-    const double reach = std::max(layout.plot.height() / 2.0, 70.0);
-    painter->drawText(QRectF(-reach, 0, 2 * reach, metrics.height()), Qt::AlignCenter, axisTitle(map.rowAxis));
+    painter->drawText(QRectF(-rowHalf, 0, 2 * rowHalf, metrics.height()), Qt::AlignCenter, rowTitle);
     painter->restore();
 }
 
