@@ -6,97 +6,87 @@
 #include "backend/engine/nn/checks.h"
 #include "backend/engine/nn/scoring.h"
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
+#include <utility>
 
 namespace secateur {
 
 namespace {
 
-/// One context with the continuations that see it and themselves, and where their scores go.
-struct SharedContext {
-    TokenIds context;
-    std::vector<const TokenIds *> continuations;
-    std::vector<ContinuationScore *> scores;
-
-    std::int64_t rows() const
-    {
-        std::size_t count = context.size();
-        for (const TokenIds *continuation : continuations)
-            count += continuation->size() - 1;
-        return static_cast<std::int64_t>(count);
-    }
+/// A continuation after its context, and where its score goes.
+struct ScoredSequence {
+    TokenIds ids; ///< without the last token, which is only predicted
+    std::size_t predictsFrom = 0; ///< position that predicts the first token of the continuation
+    const TokenIds *continuation = nullptr;
+    ContinuationScore *score = nullptr;
+    bool startsItem = false; ///< shares no context with the one before
 };
 
-/// Rows of the packed batch are all contexts, then every continuation without its last token.
-void scoreTogether(const Model::Impl &model, std::span<const SharedContext> items)
+ScoredSequence scoredSequence(std::span<const std::int32_t> context, const TokenIds &continuation,
+                              ContinuationScore *score)
+{
+    ScoredSequence sequence{TokenIds(context.begin(), context.end()), context.size() - 1, &continuation, score};
+    sequence.ids.insert(sequence.ids.end(), continuation.begin(), continuation.end() - 1);
+    return sequence;
+}
+
+/// Whole items that make about 1024 rows; more when much of the text in front would have to be computed again.
+std::size_t endOfBatch(std::span<const ScoredSequence> work, std::size_t first)
+{
+    constexpr std::int64_t kRows = 1024, kMostRows = 4096;
+    const auto sharedWithPrevious
+        = [&](std::size_t i) { return i > 0 ? commonPrefix(work[i - 1].ids, work[i].ids) : std::int64_t{0}; };
+    const std::int64_t most = std::clamp(4 * sharedWithPrevious(first), kRows, kMostRows);
+    std::int64_t rows = 0;
+    std::size_t end = first; // of the items that fit
+    for (std::size_t i = first; i < work.size(); ++i) {
+        if (work[i].startsItem)
+            end = i;
+        rows += static_cast<std::int64_t>(work[i].ids.size()) - (i > first ? sharedWithPrevious(i) : 0);
+        if (rows > most && end > first)
+            return end;
+    }
+    return work.size();
+}
+
+void scoreTogether(const Model::Impl &model, std::span<const ScoredSequence> work)
 {
     std::vector<TokenIds> sequences;
-    for (const SharedContext &item : items)
-        sequences.push_back(item.context);
-    for (const SharedContext &item : items)
-        for (const TokenIds *continuation : item.continuations)
-            sequences.emplace_back(continuation->begin(), continuation->end() - 1);
-    PackedBatch batch = packSequences(sequences, model.device());
-    const std::vector<std::int64_t> contextOffsets(
-        batch.offsets.begin(), batch.offsets.begin() + static_cast<std::ptrdiff_t>(items.size()) + 1);
-    std::vector<std::size_t> itemOf; // of each continuation
-    for (std::size_t i = 0; i < items.size(); ++i)
-        itemOf.insert(itemOf.end(), items[i].continuations.size(), i);
-    const auto part = [&](const Tensor &x, std::size_t sequence) {
-        return x.narrow(0, batch.offsets[sequence], batch.offsets[sequence + 1] - batch.offsets[sequence]);
-    };
-    for (std::size_t c = 0; c < itemOf.size(); ++c)
-        part(batch.positions, items.size() + c).add_(static_cast<std::int64_t>(items[itemOf[c]].context.size()));
-
-    const std::int64_t window = model.config.slidingWindow;
+    for (const ScoredSequence &sequence : work)
+        sequences.push_back(sequence.ids);
+    const SharedPrefixBatch batch = sharePrefixes(sequences, model.device());
     const Attend attend = [&](int, const Tensor &q, const Tensor &k, const Tensor &v) {
-        const auto contexts = [&](const Tensor &x) { return x.narrow(0, 0, contextOffsets.back()); };
-        std::vector<Tensor> mixed{packedAttention(contexts(q), contexts(k), contexts(v), contextOffsets, window)};
-        for (std::size_t c = 0; c < itemOf.size(); ++c) {
-            const std::size_t own = items.size() + c;
-            if (sequences[own].empty())
-                continue;
-            mixed.push_back(cachedAttention(part(q, own), at::cat({part(k, itemOf[c]), part(k, own)}, 0),
-                                            at::cat({part(v, itemOf[c]), part(v, own)}, 0), window));
-        }
-        return mixed.size() == 1 ? mixed.front() : at::cat(mixed, 0);
+        return sharedPrefixAttention(q, k, v, batch, model.config.slidingWindow);
     };
     const Tensor hidden = runBlocks(model, batch.ids, batch.positions, attend); // (T, D)
 
-    // the head sees the last context row once per continuation and the continuations' own rows
-    std::vector<Tensor> rows;
-    TokenIds targets;
-    for (std::size_t c = 0; c < itemOf.size(); ++c) {
-        rows.push_back(hidden.narrow(0, contextOffsets[itemOf[c] + 1] - 1, 1));
-        rows.push_back(part(hidden, items.size() + c));
+    TokenIds rows, targets;
+    for (std::size_t i = 0; i < work.size(); ++i) {
+        rows.insert(rows.end(), batch.rows[i].begin() + static_cast<std::ptrdiff_t>(work[i].predictsFrom),
+                    batch.rows[i].end());
+        targets.insert(targets.end(), work[i].continuation->begin(), work[i].continuation->end());
     }
-    for (const SharedContext &item : items)
-        for (const TokenIds *continuation : item.continuations)
-            targets.insert(targets.end(), continuation->begin(), continuation->end());
-    const TokenScores scores = scoreTargets(model, at::cat(rows, 0), targets);
+    const TokenScores scores = scoreTargets(model, hidden, rows, targets);
 
     std::size_t next = 0;
-    for (const SharedContext &item : items) {
-        for (std::size_t c = 0; c < item.continuations.size(); ++c) {
-            const TokenIds &continuation = *item.continuations[c];
-            ContinuationScore score{0, true, static_cast<std::int64_t>(continuation.size())};
-            for (std::size_t i = 0; i < continuation.size(); ++i, ++next) {
-                score.logprob += scores.logprobs[next];
-                score.isGreedy = score.isGreedy && scores.isGreedy[next];
-            }
-            if (!std::isfinite(score.logprob)) {
-                TokenIds whole = item.context;
-                whole.insert(whole.end(), continuation.begin(), continuation.end());
-                locateNonFinite(model, {whole});
-            }
-            *item.scores[c] = score;
+    for (const ScoredSequence &sequence : work) {
+        ContinuationScore score{0, true, static_cast<std::int64_t>(sequence.continuation->size())};
+        for (std::int64_t i = 0; i < score.tokens; ++i, ++next) {
+            score.logprob += scores.logprobs[next];
+            score.isGreedy = score.isGreedy && scores.isGreedy[next];
         }
+        if (!std::isfinite(score.logprob)) {
+            TokenIds whole = sequence.ids;
+            whole.push_back(sequence.continuation->back());
+            locateNonFinite(model, {whole});
+        }
+        *sequence.score = score;
     }
 }
 
@@ -132,7 +122,7 @@ std::vector<std::vector<ContinuationScore>> scoreContinuations(const Model &mode
     const std::size_t limit
         = impl.config.maxPositions > 0 ? static_cast<std::size_t>(impl.config.maxPositions) : SIZE_MAX;
     std::vector<std::vector<ContinuationScore>> scores;
-    std::vector<SharedContext> work;
+    std::vector<ScoredSequence> work;
     for (const ScoringItem &item : items) {
         requireSequence(unlimited, item.context, "The context");
         std::size_t longest = 1;
@@ -144,33 +134,23 @@ std::vector<std::vector<ContinuationScore>> scoreContinuations(const Model &mode
         const bool fits = item.context.size() + longest - 1 <= limit;
         std::vector<ContinuationScore> &own
             = scores.emplace_back(item.continuations.size(), ContinuationScore{0, true, 0});
-        SharedContext shared{item.context, {}, {}};
+        bool startsItem = true;
         for (std::size_t c = 0; c < item.continuations.size(); ++c) {
             const TokenIds &continuation = item.continuations[c];
             if (continuation.empty())
                 continue;
-            if (fits) {
-                shared.continuations.push_back(&continuation);
-                shared.scores.push_back(&own[c]);
-            } else {
-                // the last token is never fed, so one more than the context fits
-                const std::size_t keep = std::min(item.context.size(), limit + 1 - continuation.size());
-                work.push_back({TokenIds(item.context.end() - static_cast<std::ptrdiff_t>(keep), item.context.end()),
-                                {&continuation},
-                                {&own[c]}});
-            }
+            // the last token is never fed, so one more than the context fits
+            const std::size_t keep
+                = fits ? item.context.size() : std::min(item.context.size(), limit + 1 - continuation.size());
+            work.push_back(scoredSequence(std::span(item.context).last(keep), continuation, &own[c]));
+            work.back().startsItem = std::exchange(startsItem, !fits); // cut contexts begin at different tokens
         }
-        if (!shared.continuations.empty())
-            work.push_back(std::move(shared));
     }
     withoutGradients([&] {
-        constexpr std::int64_t kRows = 1024; // in one forward pass
         for (std::size_t first = 0; first < work.size();) {
-            std::size_t last = first + 1;
-            for (std::int64_t rows = work[first].rows(); last < work.size() && rows + work[last].rows() <= kRows;)
-                rows += work[last++].rows();
-            scoreTogether(impl, std::span(work).subspan(first, last - first));
-            first = last;
+            const std::size_t end = endOfBatch(work, first);
+            scoreTogether(impl, std::span(work).subspan(first, end - first));
+            first = end;
         }
     });
     return scores;
@@ -220,8 +200,9 @@ PerplexityResult perplexity(const Model &model, const TokenIds &ids, std::int64_
             for (std::int64_t i = 0; i < count; ++i) {
                 const TokenIds &piece = batch[static_cast<std::size_t>(i)];
                 const TokenIds targets(piece.begin() + 1, piece.end());
-                const TokenScores scores
-                    = scoreTargets(impl, hidden.narrow(0, i * chunkLength, chunkLength - 1), targets);
+                TokenIds rows(targets.size());
+                std::iota(rows.begin(), rows.end(), static_cast<std::int32_t>(i * chunkLength));
+                const TokenScores scores = scoreTargets(impl, hidden, rows, targets);
                 double negative = 0;
                 for (const double logprob : scores.logprobs)
                     negative -= logprob;

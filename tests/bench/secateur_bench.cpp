@@ -23,6 +23,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <set>
 
 // One sub-command per kind of work. Each repeats the work, prints one JSON document with the rate, what the machine
 // could reach at most, and a fingerprint of the results, by which a peer proves that it did the same.
@@ -222,15 +223,21 @@ Json benchLoglik(const BenchArguments &arguments)
         }
         return std::pair{static_cast<double>(work.size()), wallSeconds() - start};
     });
-    double flops = 0; // context once, each continuation but its last token, the head where it is scored
+    std::set<TokenIds> rows, scored; // each text in front of a token once: less cannot be computed
     for (const ScoringItem &item : work) {
-        double rows = static_cast<double>(item.context.size());
         for (const TokenIds &continuation : item.continuations) {
-            rows += static_cast<double>(continuation.size()) - 1;
-            flops += 2 * static_cast<double>(continuation.size()) * headParameters(model);
+            TokenIds text;
+            for (const std::int32_t id : item.context)
+                rows.insert((text.push_back(id), text));
+            for (std::size_t i = 0; i < continuation.size(); ++i) {
+                scored.insert(text);
+                rows.insert(text);
+                text.push_back(continuation[i]);
+            }
         }
-        flops += 2 * rows * blockParameters(model);
     }
+    const double flops = 2 * static_cast<double>(rows.size()) * blockParameters(model)
+        + 2 * static_cast<double>(scored.size()) * headParameters(model);
     const double limit = productLimit(model, 1024);
     const double reached = json["max"].get<double>() * flops / static_cast<double>(work.size());
     json["limit"] = {{"plain_product_flops", limit}, {"share", reached / limit}};

@@ -7,6 +7,7 @@
 #include "backend/engine/generation.h"
 #include "backend/engine/generation/decoder.h"
 #include "backend/engine/nn/causal_lm.h"
+#include "backend/engine/nn/shared_prefixes.h"
 #include "backend/io/weight_files.h"
 #include "backend/text/tokenizer.h"
 #include "tests/support/small_model.h"
@@ -22,6 +23,7 @@
 #include <limits>
 #include <optional>
 #include <random>
+#include <set>
 
 using namespace secateur;
 
@@ -56,6 +58,8 @@ private Q_SLOTS:
     void lowRankBranchesTakePartInDecoding();
     void continuationScoresEqualFullForward_data();
     void continuationScoresEqualFullForward();
+    void commonPrefixesAreComputedOnce_data();
+    void commonPrefixesAreComputedOnce();
     void longContextsAreCutFromTheLeft();
     void perplexityAveragesChunks();
     void wrongSequencesAreRefused_data();
@@ -241,6 +245,40 @@ void TestEngine::continuationScoresEqualFullForward()
         QVERIFY(std::abs(scores[i].logprob - expected) < 1e-4);
         QCOMPARE(scores[i].isGreedy, isGreedy);
         QCOMPARE(scores[i].tokens, static_cast<std::int64_t>(continuations[i].size()));
+    }
+}
+
+void TestEngine::commonPrefixesAreComputedOnce_data()
+{
+    QTest::addColumn<unsigned>("seed");
+    QTest::addColumn<int>("letters");
+    for (const int letters : {1, 2, 3, 50})
+        for (unsigned seed = 0; seed < 5; ++seed)
+            QTest::addRow("%d letters, seed %u", letters, seed) << seed << letters;
+}
+
+void TestEngine::commonPrefixesAreComputedOnce()
+{
+    QFETCH(unsigned, seed);
+    QFETCH(int, letters);
+    std::mt19937 random(seed);
+    std::vector<TokenIds> sequences;
+    for (int i = 0; i < 20; ++i)
+        sequences.push_back(randomIds(1 + random() % 12, letters, unsigned(random())));
+    std::set<TokenIds> prefixes;
+    for (const TokenIds &sequence : sequences)
+        for (auto end = sequence.begin(); end != sequence.end(); ++end)
+            prefixes.insert(TokenIds(sequence.begin(), end + 1));
+
+    const SharedPrefixBatch batch = sharePrefixes(sequences, at::kCPU);
+    QCOMPARE(batch.ids.size(0), static_cast<std::int64_t>(prefixes.size()));
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+        QCOMPARE(batch.rows[i].size(), sequences[i].size());
+        for (std::size_t position = 0; position < sequences[i].size(); ++position) {
+            const auto row = static_cast<std::int64_t>(batch.rows[i][position]);
+            QCOMPARE(batch.ids.const_data_ptr<std::int64_t>()[row], std::int64_t{sequences[i][position]});
+            QCOMPARE(batch.positions.const_data_ptr<std::int64_t>()[row], static_cast<std::int64_t>(position));
+        }
     }
 }
 

@@ -195,8 +195,17 @@ void TestGeneration::randomBatchesEqualSingleSequences()
     const Model model = vividModel(configOfKind(kind.toStdString()));
     std::mt19937 random(seed);
     std::vector<TokenIds> sequences;
-    for (unsigned i = 0; i < 2 + random() % 7; ++i)
-        sequences.push_back(randomIds(1 + random() % 60, 101, unsigned(random())));
+    const std::size_t count = 2 + random() % 7;
+    for (std::size_t i = 0; i < count; ++i) {
+        TokenIds ids;
+        if (i > 0 && random() % 2 == 0) { // begins as an earlier one, which it may be altogether
+            const TokenIds &earlier = sequences[random() % i];
+            ids.assign(earlier.begin(), earlier.begin() + static_cast<std::ptrdiff_t>(1 + random() % earlier.size()));
+        }
+        const TokenIds own = randomIds((ids.empty() ? 1 : 0) + random() % (61 - ids.size()), 101, unsigned(random()));
+        ids.insert(ids.end(), own.begin(), own.end());
+        sequences.push_back(std::move(ids));
+    }
 
     // hidden states of the packed forward pass
     const PackedBatch batch = packSequences(sequences, at::kCPU);
@@ -216,6 +225,20 @@ void TestGeneration::randomBatchesEqualSingleSequences()
         const ContinuationScore alone = scoreContinuations(model, sequences[0], {sequences[i]}).front();
         QVERIFY(std::abs(scores[i].logprob - alone.logprob) <= 1e-6 * std::max(1.0, std::abs(alone.logprob)));
         QCOMPARE(scores[i].isGreedy, alone.isGreedy);
+    }
+
+    // and after several, more than one forward pass takes
+    std::vector<ScoringItem> items;
+    for (int copy = 0; copy < 8; ++copy)
+        for (const TokenIds &context : sequences)
+            items.push_back({context, {sequences[1], sequences[0], sequences[1]}});
+    const std::vector<std::vector<ContinuationScore>> packed = scoreContinuations(model, items);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        for (std::size_t c = 0; c < 3; ++c) {
+            const double alone
+                = scoreContinuations(model, items[i].context, {items[i].continuations[c]}).front().logprob;
+            QVERIFY(std::abs(packed[i][c].logprob - alone) <= 1e-6 * std::max(1.0, std::abs(alone)));
+        }
     }
 
     // generated tokens, alone and in batches of any size

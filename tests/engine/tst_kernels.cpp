@@ -80,6 +80,8 @@ private Q_SLOTS:
     void siluProductEqualsItsDefinition();
     void headAttentionEqualsItsDefinition_data() { addLevels(); }
     void headAttentionEqualsItsDefinition();
+    void logSumExpEqualsItsDefinition_data() { addLevels(); }
+    void logSumExpEqualsItsDefinition();
     void nanPassesThroughTheKernels_data() { addLevels(); }
     void nanPassesThroughTheKernels();
 
@@ -346,6 +348,42 @@ void TestKernels::siluProductEqualsItsDefinition()
         const double expected = 1.5 * input[i] / (1 + std::exp(-static_cast<double>(input[i])));
         QVERIFY(std::abs(gate[i] - expected) <= 1e-6 * std::abs(expected) + 1e-30);
     }
+}
+
+void TestKernels::logSumExpEqualsItsDefinition()
+{
+    std::int64_t largestAt = -1;
+    for (const std::int64_t size : {1, 7, 8, 100, 4096, 5001, 49152}) {
+        for (const float factor : {0.1F, 3.0F, 200.0F}) { // the last would overflow without a shift
+            std::vector<float> values = normalValues(size, 11);
+            for (float &value : values)
+                value *= factor;
+            const auto largest = std::max_element(values.begin(), values.end());
+            double sum = 0;
+            for (const float value : values)
+                sum += std::exp(static_cast<double>(value) - *largest);
+            const double result = logSumExp(values.data(), size, &largestAt);
+            QVERIFY(std::abs(result - (*largest + std::log(sum))) <= 1e-6 * std::max(1.0, std::abs(result)));
+            QCOMPARE(largestAt, static_cast<std::int64_t>(largest - values.begin()));
+            values.back() = *largest; // of equal ones the first
+            logSumExp(values.data(), size, &largestAt);
+            QCOMPARE(largestAt, static_cast<std::int64_t>(largest - values.begin()));
+        }
+    }
+    constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    for (const float bad : {kNan, kInfinity}) {
+        for (const std::size_t at : {0, 9, 18}) {
+            std::vector<float> values = normalValues(19, 12);
+            values[at] = bad;
+            QVERIFY(!std::isfinite(logSumExp(values.data(), 19, &largestAt)));
+        }
+    }
+    const std::vector<float> none(9, kNan);
+    QVERIFY(!std::isfinite(logSumExp(none.data(), 9, &largestAt)));
+    std::vector<float> hidden = normalValues(19, 13); // as masked tokens are
+    hidden[3] = -kInfinity;
+    QVERIFY(std::isfinite(logSumExp(hidden.data(), 19, &largestAt)));
 }
 
 void TestKernels::headAttentionEqualsItsDefinition()

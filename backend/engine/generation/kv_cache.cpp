@@ -34,26 +34,28 @@ std::uint64_t KvCache::slotBytes(const Model::Impl &model, std::int64_t capacity
 Tensor KvCache::prefill(const Model::Impl &model, const std::vector<TokenIds> &prompts,
                         const std::vector<std::int64_t> &slots)
 {
-    const PackedBatch batch = packSequences(prompts, model.device());
+    const SharedPrefixBatch batch = sharePrefixes(prompts, model.device());
+    std::vector<Tensor> rows; // of each prompt
+    TokenIds last;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        rows.push_back(idsTensor(batch.rows[i], model.device()));
+        last.push_back(batch.rows[i].back());
+    }
     const Attend attend = [&](int block, const Tensor &q, const Tensor &k, const Tensor &v) {
         for (std::size_t i = 0; i < slots.size(); ++i) {
-            const std::int64_t length = batch.offsets[i + 1] - batch.offsets[i];
             const auto store = [&](const Tensor &cache, const Tensor &x) { // (T, K, h) → [K, T, h]
                 cache.select(0, slots[i])
-                    .narrow(1, 0, length)
-                    .copy_(x.narrow(0, batch.offsets[i], length).transpose(0, 1));
+                    .narrow(1, 0, rows[i].size(0))
+                    .copy_(at::index_select(x, 0, rows[i]).transpose(0, 1));
             };
             store(keys(block), k);
             store(values(block), v);
         }
-        return packedAttention(q, k, v, batch.offsets, model.config.slidingWindow);
+        return sharedPrefixAttention(q, k, v, batch, model.config.slidingWindow);
     };
     const Tensor hidden = runBlocks(model, batch.ids, batch.positions, attend); // (T, D)
-    TokenIds last;
-    for (std::size_t i = 0; i < slots.size(); ++i) {
-        setLength(slots[i], batch.offsets[i + 1] - batch.offsets[i]);
-        last.push_back(static_cast<std::int32_t>(batch.offsets[i + 1] - 1));
-    }
+    for (std::size_t i = 0; i < slots.size(); ++i)
+        setLength(slots[i], rows[i].size(0));
     return at::index_select(hidden, 0, idsTensor(last, model.device()));
 }
 

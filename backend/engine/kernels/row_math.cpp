@@ -197,6 +197,33 @@ SECATEUR_AVX2 void attendHeadAvx2(const float *q, std::int64_t queries, const Va
     }
 }
 
+SECATEUR_AVX2 float largestAvx2(const float *x, std::int64_t size)
+{
+    __m256 lanes = _mm256_set1_ps(-HUGE_VALF);
+    std::int64_t i = 0;
+    for (; i + 8 <= size; i += 8)
+        lanes = _mm256_max_ps(_mm256_loadu_ps(x + i), lanes);
+    float eight[8];
+    _mm256_storeu_ps(eight, lanes);
+    float largest = *std::max_element(eight, eight + 8);
+    for (; i < size; ++i)
+        largest = std::max(largest, x[i]);
+    return largest;
+}
+
+SECATEUR_AVX2 float expSumAvx2(const float *x, std::int64_t size, float shift)
+{
+    const __m256 shifts = _mm256_set1_ps(shift);
+    __m256 sums = _mm256_setzero_ps();
+    std::int64_t i = 0;
+    for (; i + 8 <= size; i += 8)
+        sums = _mm256_add_ps(sums, rowMathExp(_mm256_sub_ps(_mm256_loadu_ps(x + i), shifts)));
+    float sum = rowMathSum(sums);
+    for (; i < size; ++i)
+        sum += std::exp(x[i] - shift);
+    return sum;
+}
+
 SECATEUR_AVX2 void squareRowsAvx2(const float *x, std::int64_t rows, std::int64_t columns, float *sums)
 {
     for (std::int64_t row = 0; row < rows; ++row, x += columns) {
@@ -211,6 +238,30 @@ SECATEUR_AVX2 void squareRowsAvx2(const float *x, std::int64_t rows, std::int64_
 }
 
 #endif
+
+float largestOf(const float *x, std::int64_t size)
+{
+#if SECATEUR_X86_KERNELS
+    if (usesAvx2Kernels())
+        return largestAvx2(x, size);
+#endif
+    float largest = -HUGE_VALF;
+    for (std::int64_t i = 0; i < size; ++i)
+        largest = std::max(largest, x[i]);
+    return largest;
+}
+
+float expSumOf(const float *x, std::int64_t size, float shift)
+{
+#if SECATEUR_X86_KERNELS
+    if (usesAvx2Kernels())
+        return expSumAvx2(x, size, shift);
+#endif
+    float sum = 0;
+    for (std::int64_t i = 0; i < size; ++i)
+        sum += std::exp(x[i] - shift);
+    return sum;
+}
 
 template <typename Value>
 void attendHeadPortable(const float *q, std::int64_t queries, const Value *keys, const Value *values,
@@ -310,6 +361,18 @@ void attendHead(const float *q, std::int64_t queries, const void *keys, const vo
         attendHeadOf(q, queries, static_cast<const float *>(keys), static_cast<const float *>(values), length, headDim,
                      scale, scores, out);
     }
+}
+
+double logSumExp(const float *x, std::int64_t size, std::int64_t *largestAt)
+{
+    const float largest = largestOf(x, size);
+    const float *place = std::find(x, x + size, largest);
+    *largestAt = place == x + size ? 0 : place - x; // not there among NaN only
+    constexpr std::int64_t kShort = 4096; // as many as an f32 sum takes without losing small ones
+    double sum = 0;
+    for (std::int64_t first = 0; first < size; first += kShort)
+        sum += expSumOf(x + first, std::min(kShort, size - first), largest);
+    return largest + std::log(sum);
 }
 
 void addColumnSquares(const float *x, std::int64_t rows, std::int64_t columns, double *sums)

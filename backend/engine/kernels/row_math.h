@@ -18,6 +18,10 @@ void rotateHead(float *x, const float *cos, const float *sin, std::int64_t headD
 void attendHead(const float *q, std::int64_t queries, const void *keys, const void *values, bool isBf16,
                 std::int64_t length, std::int64_t headDim, float scale, float *scores, float *out);
 
+/// log Σ exp(x) over \a size ≥ 1 values, without overflow; not finite when one of them is NaN or +∞. \a largestAt: the
+/// first of the largest values.
+double logSumExp(const float *x, std::int64_t size, std::int64_t *largestAt);
+
 /// sums[c] += Σ_t x[t][c]² for x [rows, columns]; short sums in f32, then double.
 void addColumnSquares(const float *x, std::int64_t rows, std::int64_t columns, double *sums);
 

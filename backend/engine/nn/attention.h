@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backend/engine/detail/tensor.h"
+#include "backend/engine/nn/shared_prefixes.h"
 
 #include <cstdint>
 #include <vector>
@@ -12,8 +12,8 @@ namespace secateur {
 Tensor packedAttention(const Tensor &q, const Tensor &k, const Tensor &v, const std::vector<std::int64_t> &offsets,
                        std::int64_t window);
 
-/// The last \a q.size(0) positions of one sequence against all its keys: q (N, H, h), k and v (T, K, h), T ≥ N → (N,
-/// H·h).
-Tensor cachedAttention(const Tensor &q, const Tensor &k, const Tensor &v, std::int64_t window);
+/// The same along each sequence of a batch that shares prefixes.
+Tensor sharedPrefixAttention(const Tensor &q, const Tensor &k, const Tensor &v, const SharedPrefixBatch &batch,
+                             std::int64_t window);
 
 } // namespace secateur

@@ -7,14 +7,14 @@
 
 namespace secateur {
 
-/// Log-probability of one target per row and whether it is the most likely token.
+/// Log-probability of each target and whether it is the most likely token.
 struct TokenScores {
     std::vector<double> logprobs;
-    std::vector<bool> isGreedy;
+    std::vector<char> isGreedy; ///< written by several threads: no vector<bool>
 };
 
-/// Scores \a targets (N) against the head's output for the rows of \a hidden (N, D), before the final norm. The logits
-/// exist for a few rows at a time only.
-TokenScores scoreTargets(const Model::Impl &model, const Tensor &hidden, const TokenIds &targets);
+/// Scores token \a targets[i] (N) against the head's output for row \a rows[i] of \a hidden (T, D), before the final
+/// norm. The head computes a row once, however often it is asked for; its logits exist for a few rows at a time.
+TokenScores scoreTargets(const Model::Impl &model, const Tensor &hidden, const TokenIds &rows, const TokenIds &targets);
 
 } // namespace secateur
