@@ -37,7 +37,8 @@ std::map<std::string, std::string> recoverOrigin(const Shell &shell, const Recov
     return {{"model", place(arguments.model)},       {"parent", place(arguments.parent)},
             {"data", place(arguments.request.data)}, {"adapter", place(shell.options.adapter)},
             {"out", place(arguments.out)},           {"device", compute.device},
-            {"dtype", resolveDtype(compute)},        {"threads", std::to_string(compute.threads)}};
+            {"dtype", resolveDtype(compute)},        {"threads", std::to_string(compute.threads)},
+            {"kernels", compute.kernels}};
 }
 
 /// Fills what the command line leaves open from the checkpoint.
@@ -59,6 +60,8 @@ void recoverFromCheckpoint(Shell &shell, RecoverArguments &arguments)
     compute.dtype.clear();
     fill("device", compute.device);
     fill("dtype", compute.dtype);
+    if (const auto found = checkpoint.origin.find("kernels"); found != checkpoint.origin.end())
+        compute.kernels = found->second;
     if (const auto found = checkpoint.origin.find("threads"); compute.threads == 0 && found != checkpoint.origin.end())
         CLI::detail::lexical_cast(found->second, compute.threads);
     shell.options.seed = checkpoint.options.seed;

@@ -39,6 +39,11 @@ ComputeDialog::ComputeDialog(const ComputeSettings &start, const std::vector<Dev
     m_threads = dialogSpin(this, 0, 1024, start.threads, tr("Threads"));
     m_threads->setSpecialValueText(tr("all cores"));
     form->addRow(tr("Threads"), m_threads);
+    m_kernels = new QComboBox(this);
+    m_kernels->addItem(tr("Secateur's"), u"own"_qs);
+    m_kernels->addItem(tr("LibTorch's (slower, step by step as transformers)"), u"libtorch"_qs);
+    m_kernels->setCurrentIndex(qMax(0, m_kernels->findData(QString::fromStdString(start.kernels))));
+    form->addRow(tr("Kernels on the CPU"), m_kernels);
     auto *note = new QLabel(tr("Used when a model is opened the next time. The open model keeps its settings."), this);
     note->setWordWrap(true);
     setSecondary(note);
@@ -51,7 +56,8 @@ ComputeSettings ComputeDialog::settings() const
 {
     return {.device = m_device->currentData().toString().toStdString(),
             .dtype = m_dtype->currentData().toString().toStdString(),
-            .threads = m_threads->value()};
+            .threads = m_threads->value(),
+            .kernels = m_kernels->currentData().toString().toStdString()};
 }
 
 } // namespace secateur

@@ -12,7 +12,7 @@ class QSpinBox;
 
 namespace secateur {
 
-/// Device, number format and threads; used when a model is opened the next time.
+/// Device, number format, threads and kernels; used when a model is opened the next time.
 class ComputeDialog : public QDialog {
     Q_OBJECT
 public:
@@ -23,6 +23,7 @@ private:
     QComboBox *m_device;
     QComboBox *m_dtype;
     QSpinBox *m_threads;
+    QComboBox *m_kernels;
 };
 
 } // namespace secateur

@@ -69,6 +69,7 @@ ComputeSettings AppSettings::compute() const
     compute.device = m_settings->value(u"compute/device"_qs, u"cpu"_qs).toString().toStdString();
     compute.dtype = m_settings->value(u"compute/dtype"_qs, u"auto"_qs).toString().toStdString();
     compute.threads = m_settings->value(u"compute/threads"_qs, 0).toInt();
+    compute.kernels = m_settings->value(u"compute/kernels"_qs, u"own"_qs).toString().toStdString();
     return compute;
 }
 
@@ -77,6 +78,7 @@ void AppSettings::setCompute(const ComputeSettings &compute)
     m_settings->setValue(u"compute/device"_qs, QString::fromStdString(compute.device));
     m_settings->setValue(u"compute/dtype"_qs, QString::fromStdString(compute.dtype));
     m_settings->setValue(u"compute/threads"_qs, compute.threads);
+    m_settings->setValue(u"compute/kernels"_qs, QString::fromStdString(compute.kernels));
 }
 
 QString AppSettings::dataFolder() const

@@ -12,6 +12,7 @@ struct ComputeSettings {
     std::string device = "cpu"; ///< "cpu", "cuda", "cuda:1"
     std::string dtype = "auto"; ///< "auto", "f32", "bf16"
     int threads = 0; ///< 0: all cores
+    std::string kernels = "own"; ///< "own", or "libtorch": its operators alone, as transformers calls them
 };
 
 struct GenerationOptions {

@@ -13,7 +13,7 @@ struct DeviceInfo {
     std::string name; ///< "CPU · 2 threads", "NVIDIA H200"
     std::uint64_t totalBytes = 0;
     std::uint64_t freeBytes = 0;
-    bool fastBf16 = false; ///< the CPU multiplies bf16 in hardware (avx512_bf16); always true on CUDA
+    bool fastBf16 = false; ///< the CPU multiplies bf16 faster than f32; always true on CUDA
 };
 
 /// Devices of this machine. Loads libtorch_cuda.so when it lies beside libtorch_cpu.so; without a driver there is just
@@ -24,8 +24,8 @@ std::vector<DeviceInfo> listDevices();
 /// libcuda.so.1 or what $SECATEUR_CUDA_DRIVER names. Compute thread only.
 std::string missingCudaReason();
 
-/// Sets thread counts; call on the compute thread before the first tensor. Throws Error(InvalidArgument) naming an
-/// unknown device or dtype and what there is.
+/// Sets thread counts and kernels; call on the compute thread before the first tensor. Throws Error(InvalidArgument) naming an
+/// unknown device, dtype or kernels and what there is.
 void applyComputeSettings(const ComputeSettings &settings);
 
 /// "f32" or "bf16": what "auto" means on \a device.

@@ -90,7 +90,7 @@ private:
         const std::string have = megabytes(room) + " are free";
         while (slots > 0) {
             try {
-                KvCache cache = translated([&] { return KvCache(model, slots, positions, !model.device().is_cpu()); });
+                KvCache cache = translated([&] { return KvCache(model, slots, positions, !usesRowDecoder(model)); });
                 if (slots < wanted)
                     context.notice("The batch was reduced from " + std::to_string(wanted) + " to "
                                    + std::to_string(slots) + (slots == 1 ? " sequence: " : " sequences: ") + need

@@ -126,6 +126,7 @@ std::string jobScript(const JobFolderRequest &request, const std::string &data)
                          + jobOption("--adapter", jobPlace(request.adapter)));
     text = jobFilled(text, "@COMPUTE@",
                      jobOption("--device", compute.device) + jobOption("--dtype", compute.dtype)
+                         + jobOption("--kernels", compute.kernels == "own" ? std::string() : compute.kernels)
                          + (compute.threads > 0 ? " --threads " + std::to_string(compute.threads) : std::string()));
     text = jobFilled(text, "@DATA@", jobQuoted(data));
     return jobFilled(text, "@MODEL@", jobQuoted(jobPlace(request.model)));

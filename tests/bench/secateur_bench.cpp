@@ -37,6 +37,7 @@ struct BenchArguments {
     std::string model, input;
     std::string dtype = "f32";
     int threads = 0;
+    std::string kernels = "own";
     int runs = 3;
     int tokens = 64;
     int batch = 32;
@@ -77,6 +78,7 @@ ComputeSettings settingsOf(const BenchArguments &arguments)
     ComputeSettings settings;
     settings.dtype = arguments.dtype;
     settings.threads = arguments.threads;
+    settings.kernels = arguments.kernels;
     return settings;
 }
 
@@ -338,6 +340,7 @@ int main(int argc, char **argv)
     app.require_subcommand(1);
     app.add_option("--dtype", arguments.dtype, "f32 or bf16");
     app.add_option("--threads", arguments.threads, "0: all cores");
+    app.add_option("--kernels", arguments.kernels, "own or libtorch");
     app.add_option("--runs", arguments.runs, "repetitions")->check(CLI::PositiveNumber);
     app.add_option("--tokens", arguments.tokens, "new tokens at most")->check(CLI::PositiveNumber);
     app.add_option("--batch", arguments.batch, "sequences decoded together")->check(CLI::PositiveNumber);

@@ -60,6 +60,8 @@ private Q_SLOTS:
     void continuationScoresEqualFullForward();
     void commonPrefixesAreComputedOnce_data();
     void commonPrefixesAreComputedOnce();
+    void libTorchAloneGivesTheSameNumbers_data();
+    void libTorchAloneGivesTheSameNumbers();
     void longContextsAreCutFromTheLeft();
     void perplexityAveragesChunks();
     void wrongSequencesAreRefused_data();
@@ -280,6 +282,48 @@ void TestEngine::commonPrefixesAreComputedOnce()
             QCOMPARE(batch.positions.const_data_ptr<std::int64_t>()[row], static_cast<std::int64_t>(position));
         }
     }
+}
+
+void TestEngine::libTorchAloneGivesTheSameNumbers_data()
+{
+    packedSequencesDoNotSeeEachOther_data();
+}
+
+void TestEngine::libTorchAloneGivesTheSameNumbers()
+{
+    QFETCH(QString, kind);
+    const Model model = vividModel(configOfKind(kind.toStdString()));
+    const TokenIds ids = randomIds(30, 101, 1);
+    const std::vector<TokenIds> prompts = {ids, randomIds(30, 101, 2), randomIds(9, 101, 3)};
+    const std::vector<ScoringItem> items = {{ids, {randomIds(4, 101, 4), randomIds(2, 101, 5)}}, {prompts[2], {ids}}};
+    GenerationOptions options;
+    options.maxNewTokens = 8;
+    options.ignoreEos = true;
+    struct Results {
+        std::vector<float> logits;
+        std::vector<std::vector<ContinuationScore>> scores;
+        std::vector<TokenIds> alone, together;
+    };
+    const auto resultsWith = [&](const char *kernels) {
+        ComputeSettings settings = settingsOf("f32");
+        settings.kernels = kernels;
+        applyComputeSettings(settings);
+        Results results{forwardSequence(model, ids, false).logits, scoreContinuations(model, items), {}, {}};
+        for (const GeneratedSequence &sequence : generateAll(model, prompts, options, 3).sequences)
+            results.together.push_back(sequence.ids);
+        for (const TokenIds &prompt : prompts) // a single sequence needs no mask
+            results.alone.push_back(generateAll(model, {prompt}, options, 1).sequences.front().ids);
+        return results;
+    };
+    const Results libTorch = resultsWith("libtorch");
+    const Results own = resultsWith("own");
+    QVERIFY(largestDifference(libTorch.logits, own.logits) < 1e-3);
+    for (std::size_t i = 0; i < items.size(); ++i)
+        for (std::size_t c = 0; c < items[i].continuations.size(); ++c)
+            QVERIFY(std::abs(libTorch.scores[i][c].logprob - own.scores[i][c].logprob) < 1e-3);
+    QVERIFY(libTorch.together == own.together);
+    QVERIFY(libTorch.alone == own.alone);
+    QVERIFY(own.alone == own.together);
 }
 
 void TestEngine::longContextsAreCutFromTheLeft()
@@ -795,6 +839,10 @@ void TestEngine::unknownSettingsAreRefused()
     settings = {};
     settings.threads = -1;
     QVERIFY(errorOf([&] { applyComputeSettings(settings); }) == ErrorKind::InvalidArgument);
+    settings = {};
+    settings.kernels = "mine";
+    QVERIFY(errorOf([&] { applyComputeSettings(settings); }, &message) == ErrorKind::InvalidArgument);
+    QVERIFY2(QString::fromStdString(message).contains(QStringLiteral("own, libtorch")), message.c_str());
     settings = {};
     const std::string automatic = resolveDtype(settings);
     QVERIFY(automatic == (listDevices().front().fastBf16 ? "bf16" : "f32"));

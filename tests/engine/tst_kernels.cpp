@@ -45,6 +45,8 @@ std::vector<float> widened(const std::vector<std::uint16_t> &values)
 const char *levelName(KernelLevel level)
 {
     switch (level) {
+    case KernelLevel::None:
+        return "none";
     case KernelLevel::Portable:
         return "portable";
     case KernelLevel::Avx2:
@@ -141,13 +143,13 @@ void TestKernels::rowProductEqualsPlainSums()
     const WeightRows view{bf16 ? static_cast<const void *>(narrow.data()) : weight.data(), bf16, kOut, in};
     for (int rows = 1; rows <= 17; ++rows) {
         const std::vector<float> x = normalValues(std::int64_t{rows} * in, 4);
-        std::vector<std::uint16_t> room(x.size());
+        std::vector<float> room(static_cast<std::size_t>(rowProductRoom(rows, in)));
         for (const bool rounds : {false, true}) {
             std::vector<float> y(static_cast<std::size_t>(rows * kOut), -1);
-            std::uint16_t *rounded = rounds ? room.data() : nullptr;
-            rowProduct(view, x.data(), rows, 0, 11, y.data(), kOut, rounded);
-            rowProduct(view, x.data(), rows, 11, kOut, y.data(), kOut, rounded);
-            const bool isRounded = rounds && bf16 && kernelLevel() == KernelLevel::Avx512Bf16;
+            float *given = rounds ? room.data() : nullptr;
+            rowProduct(view, x.data(), rows, 0, 11, y.data(), kOut, given);
+            rowProduct(view, x.data(), rows, 11, kOut, y.data(), kOut, given);
+            const bool isRounded = rounds && bf16 && kernelLevel() >= KernelLevel::Avx512;
             const std::vector<float> used = isRounded ? widened(roundedValues(x)) : x;
             for (int r = 0; r < rows; ++r) {
                 for (int o = 0; o < kOut; ++o) {
@@ -170,7 +172,7 @@ void TestKernels::rowResultDoesNotDependOnOtherRows()
     const std::vector<float> weight = normalValues(kOut * kIn, 5);
     const std::vector<std::uint16_t> narrow = roundedValues(weight);
     const std::vector<float> x = normalValues(kRows * kIn, 6);
-    std::vector<std::uint16_t> room(x.size());
+    std::vector<float> room(static_cast<std::size_t>(rowProductRoom(kRows, kIn)));
     for (const bool bf16 : {false, true}) {
         const WeightRows view{bf16 ? static_cast<const void *>(narrow.data()) : weight.data(), bf16, kOut, kIn};
         std::vector<float> alone(kRows * kOut);
@@ -443,7 +445,7 @@ void TestKernels::nanPassesThroughTheKernels()
     QVERIFY(std::isnan(mixed[0]));
     std::vector<float> x(16, 1.0F);
     x[5] = kNan;
-    std::vector<std::uint16_t> room(16);
+    std::vector<float> room(static_cast<std::size_t>(rowProductRoom(1, 16)));
     const std::vector<std::uint16_t> weight(16, 0x3F80);
     float y = 0;
     rowProduct({weight.data(), true, 1, 16}, x.data(), 1, 0, 1, &y, 1, room.data());

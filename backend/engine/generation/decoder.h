@@ -22,7 +22,11 @@ public:
     virtual std::span<const float> step(const std::vector<DecodeRow> &rows) = 0;
 };
 
-/// The fastest decoder for the model's device. Model and cache must outlive it.
+/// true when makeDecoder() makes a row decoder.
+bool usesRowDecoder(const Model::Impl &model);
+
+/// The fastest decoder for the model's device, of LibTorch's operators where these were asked for. Model and cache must
+/// outlive it; the cache is cleared unless it is a row decoder.
 std::unique_ptr<Decoder> makeDecoder(const Model::Impl &model, KvCache &cache);
 
 /// With LibTorch operators: any device. Needs a cleared cache.

@@ -71,7 +71,7 @@ struct RowBlock {
 /// Room of one member of the team; nothing here is shared.
 struct MemberRoom {
     std::vector<float> normed; ///< [rows, D]
-    std::vector<std::uint16_t> rounded; ///< [rows, widest] inputs of a product
+    std::vector<float> product; ///< what a product with the widest inputs needs
     std::vector<float> lowRank, branch;
     std::vector<float> heads; ///< rotated heads of one group
     std::vector<float> scores;
@@ -159,7 +159,7 @@ private:
     void prepare(MemberRoom &room, std::int64_t rows, std::int64_t longest) const
     {
         room.normed.resize(static_cast<std::size_t>(rows * m_hiddenSize));
-        room.rounded.resize(static_cast<std::size_t>(rows * m_widest));
+        room.product.resize(static_cast<std::size_t>(rowProductRoom(rows, m_widest)));
         room.lowRank.resize(static_cast<std::size_t>(rows * m_largestRank));
         room.branch.resize(m_largestRank > 0 ? static_cast<std::size_t>(rows * m_widestOutput) : 0);
         room.heads.resize(static_cast<std::size_t>(m_mostQueries * m_headDim));
@@ -196,7 +196,7 @@ private:
     {
         const std::int64_t rows = rowCount();
         if (!linear.isFactored)
-            rowProduct(linear.weight, x, rows, range.first, range.last, y, stride, room.rounded.data());
+            rowProduct(linear.weight, x, rows, range.first, range.last, y, stride, room.product.data());
         else
             for (std::int64_t r = 0; r < rows; ++r)
                 std::fill(y + r * stride + range.first, y + r * stride + range.last, 0.0F);

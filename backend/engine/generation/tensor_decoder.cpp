@@ -1,4 +1,5 @@
 #include "backend/engine/generation/decoder.h"
+#include "backend/engine/kernels/dispatch.h"
 #include "backend/engine/nn/blocks.h"
 
 #include <ATen/ops/arange.h>
@@ -6,6 +7,7 @@
 #include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace secateur {
 
@@ -35,7 +37,12 @@ public:
         Tensor seen = key.unsqueeze(0) <= position.unsqueeze(1); // (slots, longest)
         if (m_model.config.slidingWindow > 0)
             seen = seen & (key.unsqueeze(0) > position.unsqueeze(1) - m_model.config.slidingWindow);
-        const Tensor mask = seen.unsqueeze(1).unsqueeze(1); // (slots, 1, 1, longest)
+        const bool seesAll = std::all_of(positions.begin(), positions.end(),
+                                         [&](std::int32_t last) { return last + 1 == longest; })
+            && (m_model.config.slidingWindow == 0 || longest <= m_model.config.slidingWindow);
+        std::optional<Tensor> mask; // (slots, 1, 1, longest); sequences of one length, or just one, need none
+        if (!seesAll)
+            mask = seen.unsqueeze(1).unsqueeze(1);
 
         const Attend attend = [&](int block, const Tensor &q, const Tensor &k, const Tensor &v) {
             const Tensor keys = m_cache.keys(block);
@@ -73,9 +80,14 @@ std::unique_ptr<Decoder> makeTensorDecoder(const Model::Impl &model, KvCache &ca
     return std::make_unique<TensorDecoder>(model, cache);
 }
 
+bool usesRowDecoder(const Model::Impl &model)
+{
+    return model.device().is_cpu() && kernelLevel() > KernelLevel::None;
+}
+
 std::unique_ptr<Decoder> makeDecoder(const Model::Impl &model, KvCache &cache)
 {
-    return model.device().is_cpu() ? makeRowDecoder(model, cache) : makeTensorDecoder(model, cache);
+    return usesRowDecoder(model) ? makeRowDecoder(model, cache) : makeTensorDecoder(model, cache);
 }
 
 } // namespace secateur

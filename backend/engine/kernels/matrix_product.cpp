@@ -12,7 +12,7 @@ namespace secateur {
 
 bool canMultiplyMatrices(bool isBf16, std::int64_t in)
 {
-    return isBf16 ? kernelLevel() >= KernelLevel::Avx512Bf16 && in % 2 == 0 : usesAvx2Kernels();
+    return isBf16 ? usesAvx2Kernels() && in % 2 == 0 && !hasBf16Tiles() : usesAvx2Kernels();
 }
 
 #if SECATEUR_X86_KERNELS
@@ -37,13 +37,10 @@ void matrixTileF32(const float *x, std::int64_t in, std::int64_t rows, const std
             y[r * out + o] += bias[o];
 }
 
-void matrixTileBf16(const std::uint16_t *x, std::int64_t in, std::int64_t rows, const std::uint32_t *panel,
-                    std::int64_t columns, const std::uint16_t *bias, void *y, std::int64_t first, std::int64_t out,
-                    bool keepsSums)
+/// \a sums [rows, 32] with the bias, rounded unless they are kept.
+void storeBf16Sums(std::array<float, kTileRows * kTileColumns> &sums, std::int64_t rows, std::int64_t columns,
+                   const std::uint16_t *bias, void *y, std::int64_t first, std::int64_t out, bool keepsSums)
 {
-    std::array<float, kTileRows * kTileColumns> sums; // NOLINT(cppcoreguidelines-pro-type-member-init): written first
-    tileProductBf16(reinterpret_cast<const std::uint32_t *>(x), in / 2, rows, panel, kTileColumns, in / 2, columns,
-                    sums.data(), kTileColumns);
     std::array<float, kTileColumns> offsets{};
     if (bias)
         fromBf16(bias, columns, offsets.data());
@@ -61,6 +58,7 @@ void matrixTileBf16(const std::uint16_t *x, std::int64_t in, std::int64_t rows, 
 /// One product with panels that \a pack lays out: \a inner values are summed for each of \a width results of a row.
 struct MatrixWork {
     bool isBf16 = false;
+    bool isPaired = false; ///< bf16 values are multiplied in pairs, not as f32
     std::int64_t inner = 0, width = 0;
     std::int64_t firstRow = 0, lastRow = 0, first = 0, last = 0; ///< rows and results to compute
     const void *x = nullptr, *bias = nullptr;
@@ -70,12 +68,20 @@ struct MatrixWork {
 
 template <typename Pack> void matrixWork(const MatrixWork &work, const Pack &pack)
 {
-    const std::int64_t units = work.isBf16 ? work.inner / 2 : work.inner;
+    const std::int64_t units = work.isPaired ? work.inner / 2 : work.inner;
     const std::int64_t step = matrixProductBlock(units);
     const std::int64_t most = std::min(step, work.last - work.first);
     const std::int64_t panelSize = units * kTileColumns;
     thread_local std::vector<std::uint32_t> packed; // kept: there is a product every few milliseconds
     packed.resize(static_cast<std::size_t>((most + kTileColumns - 1) / kTileColumns * panelSize));
+    thread_local std::vector<float> widened;
+    const void *x = work.x;
+    if (work.isBf16 && !work.isPaired) {
+        const std::int64_t count = (work.lastRow - work.firstRow) * work.inner;
+        widened.resize(static_cast<std::size_t>(count));
+        fromBf16(static_cast<const std::uint16_t *>(x) + work.firstRow * work.inner, count, widened.data());
+        x = widened.data() - work.firstRow * work.inner;
+    }
     for (std::int64_t block = work.first; block < work.last; block += step) {
         const std::int64_t end = std::min(block + step, work.last);
         for (std::int64_t o = block; o < end; o += kTileColumns)
@@ -86,11 +92,19 @@ template <typename Pack> void matrixWork(const MatrixWork &work, const Pack &pac
                 const std::uint32_t *panel = packed.data() + (o - block) / kTileColumns * panelSize;
                 const std::int64_t columns = std::min(kTileColumns, end - o);
                 if (work.isBf16) {
-                    matrixTileBf16(static_cast<const std::uint16_t *>(work.x) + r * work.inner, work.inner, rows, panel,
-                                   columns, work.bias ? static_cast<const std::uint16_t *>(work.bias) + o : nullptr,
-                                   work.y, r * work.width + o, work.width, work.keepsSums);
+                    std::array<float, kTileRows * kTileColumns> sums; // NOLINT(cppcoreguidelines-pro-type-member-init)
+                    if (work.isPaired)
+                        tileProductBf16(static_cast<const std::uint32_t *>(x) + r * units, units, rows, panel,
+                                        kTileColumns, units, columns, sums.data(), kTileColumns);
+                    else
+                        tileProductF32(static_cast<const float *>(x) + r * units, units, rows,
+                                       reinterpret_cast<const float *>(panel), kTileColumns, units, columns,
+                                       sums.data(), kTileColumns);
+                    storeBf16Sums(sums, rows, columns,
+                                  work.bias ? static_cast<const std::uint16_t *>(work.bias) + o : nullptr, work.y,
+                                  r * work.width + o, work.width, work.keepsSums);
                 } else {
-                    matrixTileF32(static_cast<const float *>(work.x) + r * work.inner, work.inner, rows, panel, columns,
+                    matrixTileF32(static_cast<const float *>(x) + r * work.inner, work.inner, rows, panel, columns,
                                   work.bias ? static_cast<const float *>(work.bias) + o : nullptr,
                                   static_cast<float *>(work.y) + r * work.width + o, work.width);
                 }
@@ -104,23 +118,34 @@ template <typename Pack> void matrixWork(const MatrixWork &work, const Pack &pac
 void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRow, std::int64_t lastRow,
                    std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y, bool keepsSums)
 {
+    const bool isPaired = weight.isBf16 && kernelLevel() >= KernelLevel::Avx512Bf16;
     const std::int64_t units = weight.isBf16 ? weight.in / 2 : weight.in;
-    matrixWork({weight.isBf16, weight.in, weight.out, firstRow, lastRow, firstOut, lastOut, x, bias, y, keepsSums},
+    matrixWork({weight.isBf16, isPaired, weight.in, weight.out, firstRow, lastRow, firstOut, lastOut, x, bias, y,
+                keepsSums},
                [&](std::int64_t first, std::int64_t end, std::uint32_t *panel) {
-                   packPanel(static_cast<const std::uint32_t *>(weight.data), units, end, units, first, panel);
+                   const auto *words = static_cast<const std::uint32_t *>(weight.data);
+                   if (weight.isBf16 && !isPaired)
+                       packPanelWide(words, units, end, units, first, panel);
+                   else
+                       packPanel(words, units, end, units, first, panel);
                });
 }
 
 void matrixProductBack(const WeightRows &weight, const void *dy, std::int64_t firstRow, std::int64_t lastRow,
                        std::int64_t firstIn, std::int64_t lastIn, void *dx)
 {
-    matrixWork({weight.isBf16, weight.out, weight.in, firstRow, lastRow, firstIn, lastIn, dy, nullptr, dx, false},
+    const bool isPaired = weight.isBf16 && kernelLevel() >= KernelLevel::Avx512Bf16;
+    matrixWork({weight.isBf16, isPaired, weight.out, weight.in, firstRow, lastRow, firstIn, lastIn, dy, nullptr, dx,
+                false},
                [&](std::int64_t first, std::int64_t, std::uint32_t *panel) {
-                   if (weight.isBf16)
+                   if (!weight.isBf16)
+                       packColumnsF32(static_cast<const float *>(weight.data), weight.out, weight.in, first, panel);
+                   else if (isPaired)
                        packColumnsBf16(static_cast<const std::uint16_t *>(weight.data), weight.out, weight.in, first,
                                        panel);
                    else
-                       packColumnsF32(static_cast<const float *>(weight.data), weight.out, weight.in, first, panel);
+                       packColumnsWide(static_cast<const std::uint16_t *>(weight.data), weight.out, weight.in, first,
+                                       panel);
                });
 }
 

@@ -161,14 +161,20 @@ void rowProductOf(const Weight *weight, std::int64_t in, const float *x, std::in
 } // namespace
 
 void rowProduct(const WeightRows &weight, const float *x, std::int64_t rows, std::int64_t first, std::int64_t last,
-                float *y, std::int64_t yStride, std::uint16_t *rounded)
+                float *y, std::int64_t yStride, float *room)
 {
 #if SECATEUR_X86_KERNELS
     const KernelLevel level = kernelLevel();
-    if (weight.isBf16 && rounded && level >= KernelLevel::Avx512Bf16) {
+    if (weight.isBf16 && room && level >= KernelLevel::Avx512Bf16) {
+        auto *rounded = reinterpret_cast<std::uint16_t *>(room);
         toBf16(x, rows * weight.in, rounded);
         rowProductAvx512Bf16(static_cast<const std::uint16_t *>(weight.data), weight.in, rounded, rows, first, last, y,
                              yStride);
+        return;
+    }
+    if (weight.isBf16 && room && level >= KernelLevel::Avx512) {
+        rowProductAvx512Wide(static_cast<const std::uint16_t *>(weight.data), weight.in, x, rows, first, last, y,
+                             yStride, room);
         return;
     }
     if (!weight.isBf16 && level >= KernelLevel::Avx512) {

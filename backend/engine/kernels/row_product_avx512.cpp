@@ -1,5 +1,7 @@
 #include "backend/engine/kernels/row_product_avx512.h"
 
+#include "backend/engine/kernels/bf16_rows.h"
+
 #if SECATEUR_X86_KERNELS
 
 #include <immintrin.h>
@@ -10,11 +12,18 @@ namespace secateur {
 
 namespace {
 
-// The two versions differ in what one step multiplies: 16 f32 products per register, or 32 bf16 products summed in
-// pairs. Whatever the tile, an output is the same chain of steps over its inputs followed by the same tree over the
-// lanes.
+// Whatever the tile, an output is the same chain of steps over its inputs followed by the same tree over the lanes. A
+// step multiplies 16 f32 values, or 32 bf16 values in pairs, or 16 even and then 16 odd bf16 values widened to f32.
+//
+// One or two rows wait for the weights, so the next tile's are called into the first-level cache. More rows compute
+// longer than that: a block of weights that the first-level cache holds is used by all of them, and meanwhile the next
+// block comes into the second-level cache, an even share of it with every group of rows.
 
-constexpr std::int64_t kRowProduct512Block = 16; ///< outputs that are finished for all rows before the next ones
+/// What a group of rows calls in of the weights `distance` outputs on: every line number \a group of `groups`. One at
+/// a time: many at once would hold up the loads of what is computed.
+struct RowPrefetch {
+    std::int64_t distance = 0, group = 0, groups = 1;
+};
 
 SECATEUR_AVX512 inline float rowProduct512Sum(__m512 lanes)
 {
@@ -60,7 +69,8 @@ SECATEUR_AVX512 inline void rowProduct512Store(const __m512 (&sums)[Rows][Output
 }
 
 template <int Rows, int Outputs>
-SECATEUR_AVX512 void rowTileF32(const float *weight, std::int64_t in, const float *x, float *y, std::int64_t yStride)
+SECATEUR_AVX512 void rowTileF32(const float *weight, std::int64_t in, const float *x, std::int64_t xStride, float *y,
+                                std::int64_t yStride, const RowPrefetch &next)
 {
     __m512 sums[Rows][Outputs];
 #pragma GCC unroll 8
@@ -68,28 +78,86 @@ SECATEUR_AVX512 void rowTileF32(const float *weight, std::int64_t in, const floa
 #pragma GCC unroll 8
         for (int o = 0; o < Outputs; ++o)
             sums[r][o] = _mm512_setzero_ps();
+    [[maybe_unused]] std::int64_t line = next.group;
     for (std::int64_t k = 0; k < in; k += 16) {
         const auto mask = static_cast<__mmask16>(in - k >= 16 ? 0xFFFF : (1 << (in - k)) - 1);
-        __m512 values[Rows];
+        __m512 weights[Outputs];
 #pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r)
-            values[r] = _mm512_maskz_loadu_ps(mask, x + r * in + k);
+        for (int o = 0; o < Outputs; ++o)
+            weights[o] = _mm512_maskz_loadu_ps(mask, weight + o * in + k);
+        if constexpr (Rows <= 2) {
 #pragma GCC unroll 8
-        for (int o = 0; o < Outputs; ++o) {
-            const __m512 w = _mm512_maskz_loadu_ps(mask, weight + o * in + k);
-            // the next tile's weights: few streams at a time do not fill the way from memory
-            _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
+            for (int o = 0; o < Outputs; ++o)
+                _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
+        } else {
+            for (; line < Outputs; line += next.groups)
+                _mm_prefetch(reinterpret_cast<const char *>(weight + (next.distance + line) * in + k), _MM_HINT_T1);
+            line -= Outputs;
+        }
 #pragma GCC unroll 8
-            for (int r = 0; r < Rows; ++r)
-                sums[r][o] = _mm512_fmadd_ps(values[r], w, sums[r][o]);
+        for (int r = 0; r < Rows; ++r) {
+            const __m512 value = _mm512_maskz_loadu_ps(mask, x + r * xStride + k);
+#pragma GCC unroll 8
+            for (int o = 0; o < Outputs; ++o)
+                sums[r][o] = _mm512_fmadd_ps(value, weights[o], sums[r][o]);
+        }
+    }
+    rowProduct512Store(sums, y, yStride);
+}
+
+/// bf16 weights, and inputs as widenRowsAvx512() lays them out.
+template <int Rows, int Outputs>
+SECATEUR_AVX512 void rowTileWide(const std::uint16_t *weight, std::int64_t in, const float *x, std::int64_t xStride,
+                                 float *y, std::int64_t yStride, const RowPrefetch &next)
+{
+    const __m512i odd = _mm512_set1_epi32(static_cast<int>(0xFFFF0000U));
+    __m512 sums[Rows][Outputs];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+        for (int o = 0; o < Outputs; ++o)
+            sums[r][o] = _mm512_setzero_ps();
+    [[maybe_unused]] std::int64_t line = next.group;
+    for (std::int64_t k = 0; k < in; k += 32) {
+        const auto mask = static_cast<__mmask32>(in - k >= 32 ? 0xFFFFFFFF : (1U << (in - k)) - 1);
+        __m512 weights[Outputs];
+#pragma GCC unroll 8
+        for (int o = 0; o < Outputs; ++o)
+            weights[o] = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_maskz_loadu_epi16(mask, weight + o * in + k), 16));
+        if constexpr (Rows <= 2) {
+#pragma GCC unroll 8
+            for (int o = 0; o < Outputs; ++o)
+                _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
+        } else {
+            for (; line < Outputs; line += next.groups)
+                _mm_prefetch(reinterpret_cast<const char *>(weight + (next.distance + line) * in + k), _MM_HINT_T1);
+            line -= Outputs;
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) {
+            const __m512 value = _mm512_loadu_ps(x + r * xStride + k);
+#pragma GCC unroll 8
+            for (int o = 0; o < Outputs; ++o)
+                sums[r][o] = _mm512_fmadd_ps(value, weights[o], sums[r][o]);
+        }
+#pragma GCC unroll 8
+        for (int o = 0; o < Outputs; ++o)
+            weights[o]
+                = _mm512_castsi512_ps(_mm512_and_si512(odd, _mm512_maskz_loadu_epi16(mask, weight + o * in + k)));
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) {
+            const __m512 value = _mm512_loadu_ps(x + r * xStride + k + 16);
+#pragma GCC unroll 8
+            for (int o = 0; o < Outputs; ++o)
+                sums[r][o] = _mm512_fmadd_ps(value, weights[o], sums[r][o]);
         }
     }
     rowProduct512Store(sums, y, yStride);
 }
 
 template <int Rows, int Outputs>
-SECATEUR_AVX512_BF16 void rowTileBf16(const std::uint16_t *weight, std::int64_t in, const std::uint16_t *x, float *y,
-                                      std::int64_t yStride)
+SECATEUR_AVX512_BF16 void rowTileBf16(const std::uint16_t *weight, std::int64_t in, const std::uint16_t *x,
+                                      std::int64_t xStride, float *y, std::int64_t yStride, const RowPrefetch &next)
 {
     __m512 sums[Rows][Outputs];
 #pragma GCC unroll 8
@@ -97,66 +165,98 @@ SECATEUR_AVX512_BF16 void rowTileBf16(const std::uint16_t *weight, std::int64_t 
 #pragma GCC unroll 8
         for (int o = 0; o < Outputs; ++o)
             sums[r][o] = _mm512_setzero_ps();
+    [[maybe_unused]] std::int64_t line = next.group;
     for (std::int64_t k = 0; k < in; k += 32) {
         const auto mask = static_cast<__mmask32>(in - k >= 32 ? 0xFFFFFFFF : (1U << (in - k)) - 1);
-        __m512bh values[Rows];
+        __m512bh weights[Outputs];
 #pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r)
-            values[r] = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, x + r * in + k));
+        for (int o = 0; o < Outputs; ++o)
+            weights[o] = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, weight + o * in + k));
+        if constexpr (Rows <= 2) {
 #pragma GCC unroll 8
-        for (int o = 0; o < Outputs; ++o) {
-            const auto w = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, weight + o * in + k));
-            // the next tile's weights: few streams at a time do not fill the way from memory
-            _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
+            for (int o = 0; o < Outputs; ++o)
+                _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
+        } else {
+            for (; line < Outputs; line += next.groups)
+                _mm_prefetch(reinterpret_cast<const char *>(weight + (next.distance + line) * in + k), _MM_HINT_T1);
+            line -= Outputs;
+        }
 #pragma GCC unroll 8
-            for (int r = 0; r < Rows; ++r)
-                sums[r][o] = _mm512_dpbf16_ps(sums[r][o], values[r], w);
+        for (int r = 0; r < Rows; ++r) {
+            const auto value = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, x + r * xStride + k));
+#pragma GCC unroll 8
+            for (int o = 0; o < Outputs; ++o)
+                sums[r][o] = _mm512_dpbf16_ps(sums[r][o], value, weights[o]);
         }
     }
     rowProduct512Store(sums, y, yStride);
 }
 
 struct RowTilesF32 {
-    template <int Rows, int Outputs>
-    static void run(const float *weight, std::int64_t in, const float *x, float *y, std::int64_t yStride)
-    {
-        rowTileF32<Rows, Outputs>(weight, in, x, y, yStride);
-    }
+    template <int Rows, int Outputs> static constexpr auto run = rowTileF32<Rows, Outputs>;
+};
+
+struct RowTilesWide {
+    template <int Rows, int Outputs> static constexpr auto run = rowTileWide<Rows, Outputs>;
 };
 
 struct RowTilesBf16 {
-    template <int Rows, int Outputs>
-    static void run(const std::uint16_t *weight, std::int64_t in, const std::uint16_t *x, float *y,
-                    std::int64_t yStride)
-    {
-        rowTileBf16<Rows, Outputs>(weight, in, x, y, yStride);
-    }
+    template <int Rows, int Outputs> static constexpr auto run = rowTileBf16<Rows, Outputs>;
 };
 
-template <typename Tiles, int Rows, int Outputs, typename Value>
-void rowTileRange(const Value *weight, std::int64_t in, const Value *x, std::int64_t first, std::int64_t last, float *y,
-                  std::int64_t yStride)
+template <typename Tiles, int Rows, int Outputs, typename Weight, typename Value>
+void rowTileRange(const Weight *weight, std::int64_t in, const Value *x, std::int64_t xStride, std::int64_t first,
+                  std::int64_t last, float *y, std::int64_t yStride, const RowPrefetch &next)
 {
     std::int64_t o = first;
     for (; o + Outputs <= last; o += Outputs)
-        Tiles::template run<Rows, Outputs>(weight + o * in, in, x, y + o, yStride);
+        Tiles::template run<Rows, Outputs>(weight + o * in, in, x, xStride, y + o, yStride, next);
     for (; o < last; ++o)
-        Tiles::template run<Rows, 1>(weight + o * in, in, x, y + o, yStride);
+        Tiles::template run<Rows, 1>(weight + o * in, in, x, xStride, y + o, yStride, next);
 }
 
-template <typename Tiles, typename Value>
-void rowTilesOver(const Value *weight, std::int64_t in, const Value *x, std::int64_t rows, std::int64_t first,
-                  std::int64_t last, float *y, std::int64_t yStride)
+template <typename Tiles, typename Weight, typename Value>
+void rowTilesOver(const Weight *weight, std::int64_t in, const Value *x, std::int64_t xStride, std::int64_t rows,
+                  std::int64_t first, std::int64_t last, float *y, std::int64_t yStride)
 {
-    for (std::int64_t from = first; from < last; from += kRowProduct512Block) {
-        const std::int64_t to = std::min(from + kRowProduct512Block, last);
+    constexpr std::int64_t kBlockBytes = 28 << 10; // beside the rows of a group in the first-level cache
+    const std::int64_t block
+        = std::clamp<std::int64_t>(kBlockBytes / (in * static_cast<std::int64_t>(sizeof(Weight))) / 4, 1, 4) * 4;
+    const std::int64_t groups = std::max<std::int64_t>(1, rows / 6 + (rows % 6 >= 3 ? 1 : 0)); // that call weights in
+    for (std::int64_t from = first; from < last; from += block) {
+        const std::int64_t to = std::min(from + block, last);
         std::int64_t r = 0;
-        for (; r + 4 <= rows; r += 4)
-            rowTileRange<Tiles, 4, 4>(weight, in, x + r * in, from, to, y + r * yStride, yStride);
+        std::int64_t group = 0;
+        const auto share = [&] { return RowPrefetch{block, group++, groups}; };
+        for (; r + 6 <= rows; r += 6)
+            rowTileRange<Tiles, 6, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, share());
+        for (; r + 3 <= rows; r += 3)
+            rowTileRange<Tiles, 3, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, share());
         for (; r + 2 <= rows; r += 2)
-            rowTileRange<Tiles, 2, 8>(weight, in, x + r * in, from, to, y + r * yStride, yStride);
+            rowTileRange<Tiles, 2, 8>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, {});
         if (r < rows)
-            rowTileRange<Tiles, 1, 8>(weight, in, x + r * in, from, to, y + r * yStride, yStride);
+            rowTileRange<Tiles, 1, 8>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, {});
+    }
+}
+
+/// Rows of bf16 values as f32: of each 32 first the even ones, then the odd ones; zeros behind the last.
+SECATEUR_AVX512 void widenRowsAvx512(const float *x, std::int64_t rows, std::int64_t in, std::int64_t stride, float *out)
+{
+    constexpr std::int64_t kPiece = 256;
+    std::uint16_t rounded[kPiece];
+    for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t first = 0; first < in; first += kPiece) {
+            const std::int64_t count = std::min(kPiece, in - first);
+            toBf16(x + r * in + first, count, rounded);
+            std::fill(rounded + count, rounded + (count + 31) / 32 * 32, std::uint16_t{0});
+            for (std::int64_t k = 0; k < count; k += 32) {
+                const __m512i pairs = _mm512_loadu_si512(rounded + k);
+                float *place = out + r * stride + first + k;
+                _mm512_storeu_si512(place, _mm512_slli_epi32(pairs, 16));
+                _mm512_storeu_si512(place + 16,
+                                    _mm512_and_si512(_mm512_set1_epi32(static_cast<int>(0xFFFF0000U)), pairs));
+            }
+        }
     }
 }
 
@@ -165,13 +265,21 @@ void rowTilesOver(const Value *weight, std::int64_t in, const Value *x, std::int
 void rowProductAvx512(const float *weight, std::int64_t in, const float *x, std::int64_t rows, std::int64_t first,
                       std::int64_t last, float *y, std::int64_t yStride)
 {
-    rowTilesOver<RowTilesF32>(weight, in, x, rows, first, last, y, yStride);
+    rowTilesOver<RowTilesF32>(weight, in, x, in, rows, first, last, y, yStride);
+}
+
+void rowProductAvx512Wide(const std::uint16_t *weight, std::int64_t in, const float *x, std::int64_t rows,
+                          std::int64_t first, std::int64_t last, float *y, std::int64_t yStride, float *room)
+{
+    const std::int64_t stride = (in + 31) / 32 * 32;
+    widenRowsAvx512(x, rows, in, stride, room);
+    rowTilesOver<RowTilesWide>(weight, in, room, stride, rows, first, last, y, yStride);
 }
 
 void rowProductAvx512Bf16(const std::uint16_t *weight, std::int64_t in, const std::uint16_t *x, std::int64_t rows,
                           std::int64_t first, std::int64_t last, float *y, std::int64_t yStride)
 {
-    rowTilesOver<RowTilesBf16>(weight, in, x, rows, first, last, y, yStride);
+    rowTilesOver<RowTilesBf16>(weight, in, x, in, rows, first, last, y, yStride);
 }
 
 } // namespace secateur

@@ -139,12 +139,38 @@ void packPanel(const std::uint32_t *weight, std::int64_t stride, std::int64_t ou
     }
 }
 
+void packPanelWide(const std::uint32_t *weight, std::int64_t stride, std::int64_t out, std::int64_t units,
+                   std::int64_t first, std::uint32_t *panel)
+{
+    const std::uint32_t *pairs = panel + units * kTileColumns; // laid out at the end, taken apart from the front
+    packPanel(weight, stride, out, units, first, panel + units * kTileColumns);
+    for (std::int64_t unit = 0; unit < units; ++unit, pairs += kTileColumns, panel += 2 * kTileColumns) {
+        for (std::int64_t c = 0; c < kTileColumns; ++c) {
+            const std::uint32_t pair = pairs[c];
+            panel[c] = pair << 16;
+            panel[kTileColumns + c] = pair & 0xFFFF0000U;
+        }
+    }
+}
+
 void packColumnsF32(const float *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
                     std::uint32_t *panel)
 {
     const std::int64_t count = std::min(kTileColumns, columns - first);
     for (std::int64_t row = 0; row < rows; ++row, panel += kTileColumns) {
         std::memcpy(panel, weight + row * columns + first, static_cast<std::size_t>(count) * sizeof(float));
+        std::fill(panel + count, panel + kTileColumns, 0U);
+    }
+}
+
+void packColumnsWide(const std::uint16_t *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
+                     std::uint32_t *panel)
+{
+    const std::int64_t count = std::min(kTileColumns, columns - first);
+    for (std::int64_t row = 0; row < rows; ++row, panel += kTileColumns) {
+        const std::uint16_t *values = weight + row * columns + first;
+        for (std::int64_t c = 0; c < count; ++c)
+            panel[c] = static_cast<std::uint32_t>(values[c]) << 16;
         std::fill(panel + count, panel + kTileColumns, 0U);
     }
 }

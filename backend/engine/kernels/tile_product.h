@@ -20,10 +20,16 @@ constexpr std::int64_t kTileColumns = 32;
 void packPanel(const std::uint32_t *weight, std::int64_t stride, std::int64_t out, std::int64_t units,
                std::int64_t first, std::uint32_t *panel);
 
+/// The same for bf16 weights whose units are pairs, each value widened to f32: a panel [2·units][32].
+void packPanelWide(const std::uint32_t *weight, std::int64_t stride, std::int64_t out, std::int64_t units,
+                   std::int64_t first, std::uint32_t *panel);
+
 /// Columns [first, first + 32) of W [rows, columns], those that exist, as a panel [units][32] whose units are rows: f32
-/// values, or pairs of bf16 ones from two rows (\a rows even).
+/// values, bf16 ones widened to f32, or pairs of bf16 ones from two rows (\a rows even).
 void packColumnsF32(const float *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
                     std::uint32_t *panel);
+void packColumnsWide(const std::uint16_t *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
+                     std::uint32_t *panel);
 void packColumnsBf16(const std::uint16_t *weight, std::int64_t rows, std::int64_t columns, std::int64_t first,
                      std::uint32_t *panel);
 

@@ -1,6 +1,7 @@
 #include "backend/engine/nn/row_ops.h"
 
 #include "backend/engine/kernels/bf16_rows.h"
+#include "backend/engine/kernels/dispatch.h"
 #include "backend/engine/kernels/row_math.h"
 #include "backend/engine/nn/causal_lm.h"
 #include "backend/engine/nn/rotary.h"
@@ -52,7 +53,7 @@ private:
 
 bool allowsRowKernels(const Tensor &x)
 {
-    return !c10::GradMode::is_enabled() && x.is_cpu() && x.is_contiguous()
+    return kernelLevel() > KernelLevel::None && !c10::GradMode::is_enabled() && x.is_cpu() && x.is_contiguous()
         && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Do greedy answers in bf16 agree with transformers in bf16, and where they part, was it a close call?
 
-bf16_greedy.py MODEL PROMPTS [--tokens 32] [--agree 16] [--bench build/bin/secateur_bench]
+bf16_greedy.py MODEL PROMPTS [--tokens 32] [--agree 16] [--bench build/bin/secateur_bench] [--kernels libtorch]
 PROMPTS: {"sequences": [[id, …], …]} or {"prompts": [{"input_ids": […]}, …]}. Where the answers part, prints the two
 tokens and how far apart transformers' own logits are for them, in bf16 and in f32. For both answers it also counts the
 tokens that transformers' bf16 model prefers when it sees the whole answer in one pass: where its own cached decoding
@@ -21,6 +21,7 @@ parser.add_argument("prompts", type=pathlib.Path)
 parser.add_argument("--tokens", type=int, default=32)
 parser.add_argument("--agree", type=int, default=16)
 parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--kernels", default="own")
 parser.add_argument("--bench", default=str(here.parents[2] / "build/bin/secateur_bench"))
 arguments = parser.parse_args()
 
@@ -40,12 +41,11 @@ with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         file.write_text(json.dumps({"sequences": [prompt]}))
         answer = json.loads(subprocess.run(
             [arguments.bench, "decode", arguments.model, str(file), "--dtype", "bf16", "--runs", "1", "--tokens",
-             str(arguments.tokens), "--threads", str(arguments.threads)], check=True, stdout=subprocess.PIPE).stdout)
+             str(arguments.tokens), "--threads", str(arguments.threads), "--kernels", arguments.kernels], check=True, stdout=subprocess.PIPE).stdout)
         ours = answer["fingerprint"]["ids"][0]
         ids = torch.tensor([prompt])
         theirs = models["bf16"].generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
-                                         max_new_tokens=arguments.tokens,
-                                         min_new_tokens=arguments.tokens)[0, len(prompt):].tolist()
+                                         max_new_tokens=arguments.tokens, eos_token_id=-1)[0, len(prompt):].tolist()
         same = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), len(theirs))
         line = {"prompt": number, "equal_tokens": same, "of": len(theirs)}
         for name, tokens in (("ours", ours), ("theirs", theirs)):
