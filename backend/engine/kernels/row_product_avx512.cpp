@@ -219,10 +219,18 @@ template <typename Tiles, typename Weight, typename Value>
 void rowTilesOver(const Weight *weight, std::int64_t in, const Value *x, std::int64_t xStride, std::int64_t rows,
                   std::int64_t first, std::int64_t last, float *y, std::int64_t yStride)
 {
+    if (rows == 1) {
+        rowTileRange<Tiles, 1, 8>(weight, in, x, xStride, first, last, y, yStride, {});
+        return;
+    }
+    if (rows == 2) {
+        rowTileRange<Tiles, 2, 8>(weight, in, x, xStride, first, last, y, yStride, {});
+        return;
+    }
     constexpr std::int64_t kBlockBytes = 28 << 10; // beside the rows of a group in the first-level cache
     const std::int64_t block
         = std::clamp<std::int64_t>(kBlockBytes / (in * static_cast<std::int64_t>(sizeof(Weight))) / 4, 1, 4) * 4;
-    const std::int64_t groups = std::max<std::int64_t>(1, rows / 6 + (rows % 6 >= 3 ? 1 : 0)); // that call weights in
+    const std::int64_t groups = rows / 6 + (rows % 6 >= 3 ? 1 : 0); // that call weights in
     for (std::int64_t from = first; from < last; from += block) {
         const std::int64_t to = std::min(from + block, last);
         std::int64_t r = 0;
@@ -233,9 +241,9 @@ void rowTilesOver(const Weight *weight, std::int64_t in, const Value *x, std::in
         for (; r + 3 <= rows; r += 3)
             rowTileRange<Tiles, 3, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, share());
         for (; r + 2 <= rows; r += 2)
-            rowTileRange<Tiles, 2, 8>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, {});
+            rowTileRange<Tiles, 2, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, {});
         if (r < rows)
-            rowTileRange<Tiles, 1, 8>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, {});
+            rowTileRange<Tiles, 1, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, {});
     }
 }
 
