@@ -32,7 +32,8 @@ struct ContinuationScore {
 std::vector<ContinuationScore> scoreContinuations(const Model &model, const TokenIds &context,
                                                   const std::vector<TokenIds> &continuations);
 
-/// The same for several items, packed into common forward passes: weights are read once for many items. What an item
+/// The same for several items, packed into common forward passes: weights are read once for many items, and what texts
+/// have in common in front, examples before a question or the beginning of two choices, is computed once. What an item
 /// gets does not depend on the others by more than rounding (1e-6 relative; on processors with AVX-512 not at all).
 struct ScoringItem {
     TokenIds context;

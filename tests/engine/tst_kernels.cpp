@@ -74,6 +74,8 @@ private Q_SLOTS:
     void rowResultDoesNotDependOnOtherRows();
     void matrixProductEqualsPlainSums_data();
     void matrixProductEqualsPlainSums();
+    void wayBackEqualsPlainSums_data() { matrixProductEqualsPlainSums_data(); }
+    void wayBackEqualsPlainSums();
     void causalAttentionEqualsItsDefinition_data();
     void causalAttentionEqualsItsDefinition();
     void bf16RoundsToTheNearestEvenValue_data() { addLevels(); }
@@ -251,6 +253,45 @@ void TestKernels::matrixProductEqualsPlainSums()
         if (firstRow.empty())
             firstRow.assign(y.begin(), y.begin() + out);
         QVERIFY(std::equal(firstRow.begin(), firstRow.end(), y.begin())); // to the last bit
+    }
+}
+
+void TestKernels::wayBackEqualsPlainSums()
+{
+    QFETCH(int, in);
+    QFETCH(int, out);
+    QFETCH(bool, bf16);
+    if (!canMultiplyMatrices(bf16, out))
+        QSKIP("this level leaves the product to LibTorch");
+    constexpr int kRows = 13;
+    std::vector<float> weight = normalValues(std::int64_t{out} * in, 3);
+    std::vector<float> dy = normalValues(std::int64_t{kRows} * out, 4);
+    const std::vector<std::uint16_t> narrowWeight = roundedValues(weight);
+    const std::vector<std::uint16_t> narrowDy = roundedValues(dy);
+    if (bf16) {
+        weight = widened(narrowWeight);
+        dy = widened(narrowDy);
+    }
+    const WeightRows view{bf16 ? static_cast<const void *>(narrowWeight.data()) : weight.data(), bf16, out, in};
+    const void *input = bf16 ? static_cast<const void *>(narrowDy.data()) : dy.data();
+    std::vector<float> dx(static_cast<std::size_t>(kRows * in), -1);
+    std::vector<std::uint16_t> narrowDx(dx.size());
+    void *output = bf16 ? static_cast<void *>(narrowDx.data()) : dx.data();
+    const int middle = in / 2; // in two parts, as threads share it
+    matrixProductBack(view, input, 0, kRows, 0, middle, output);
+    matrixProductBack(view, input, 0, 5, middle, in, output);
+    matrixProductBack(view, input, 5, kRows, middle, in, output);
+    if (bf16)
+        dx = widened(narrowDx);
+    for (int r = 0; r < kRows; ++r) {
+        for (int k = 0; k < in; ++k) {
+            double sum = 0;
+            for (int o = 0; o < out; ++o)
+                sum += static_cast<double>(dy[static_cast<std::size_t>(r * out + o)])
+                    * weight[static_cast<std::size_t>(o * in + k)];
+            const double rounding = bf16 ? std::abs(sum) / 256 : 0; // of the result
+            QVERIFY(std::abs(sum - dx[static_cast<std::size_t>(r * in + k)]) <= rounding + 1e-6 * (out + 20));
+        }
     }
 }
 

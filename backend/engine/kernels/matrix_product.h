@@ -4,8 +4,8 @@
 
 namespace secateur {
 
-/// true when matrixProduct() knows weights of this kind on this processor: f32 from AVX2 on, bf16 with bf16 dot
-/// products and an even inner dimension.
+/// true when matrixProduct() knows weights of this kind on this processor: from AVX2 on, bf16 with an even inner
+/// dimension and where LibTorch has no faster way (AMX). bf16 is multiplied in pairs where that is faster, else as f32.
 bool canMultiplyMatrices(bool isBf16, std::int64_t in);
 
 /// y[r][o] = Σ_k x[r][k]·W[o][k] + bias[o] for r in [firstRow, lastRow) and o in [firstOut, lastOut), for any number of

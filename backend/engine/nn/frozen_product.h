@@ -4,7 +4,7 @@
 
 namespace secateur {
 
-/// true when rowsProduct() knows these types and layouts: contiguous, on the CPU, f32 or bf16 with AVX-512.
+/// true when rowsProduct() knows these types and layouts: contiguous, on the CPU, f32 or bf16.
 bool allowsRowsProduct(const Tensor &x, const Tensor &weight, const Tensor &bias);
 
 /// x·Wᵀ + b by the kernels, without autograd: x (T, in), weight [out, in] → (T, out); f32 with \a keepsSums.
