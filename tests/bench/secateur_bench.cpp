@@ -276,7 +276,12 @@ Json benchGeneration(const BenchArguments &arguments, bool isBatch)
     } else {
         json["prefill_tokens_per_s"] = static_cast<double>(result.prefillTokens) / result.prefillSeconds;
         json["decode_tokens_per_s"] = static_cast<double>(result.decodeTokens) / result.decodeSeconds;
-        json["limit"] = {{"plain_product_flops", productLimit(model, 96)}};
+        const double flops = 2
+            * (static_cast<double>(result.prefillTokens + result.decodeTokens) * blockParameters(model)
+               + static_cast<double>(result.decodeTokens) * headParameters(model));
+        const double limit = productLimit(model, 1024);
+        const double reached = flops / (result.prefillSeconds + result.decodeSeconds);
+        json["limit"] = {{"plain_product_flops", limit}, {"share", reached / limit}};
     }
     Json ids = Json::array();
     for (const GeneratedSequence &sequence : result.sequences)

@@ -68,41 +68,93 @@ SECATEUR_AVX512 inline void rowProduct512Store(const __m512 (&sums)[Rows][Output
     }
 }
 
-template <int Rows, int Outputs>
-SECATEUR_AVX512 void rowTileF32(const float *weight, std::int64_t in, const float *x, std::int64_t xStride, float *y,
-                                std::int64_t yStride, const RowPrefetch &next)
+/// Calls in weights while step k is computed.
+template <int Rows, int Outputs, typename Weight>
+SECATEUR_AVX512 inline void rowTilePrefetch(const Weight *weight, std::int64_t in, std::int64_t k,
+                                            const RowPrefetch &next, std::int64_t &line)
 {
-    __m512 sums[Rows][Outputs];
+    if constexpr (Rows <= 2) {
+#pragma GCC unroll 8
+        for (int o = 0; o < Outputs; ++o)
+            _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
+    } else {
+        for (; line < Outputs; line += next.groups)
+            _mm_prefetch(reinterpret_cast<const char *>(weight + (next.distance + line) * in + k), _MM_HINT_T1);
+        line -= Outputs;
+    }
+}
+
+template <int Rows, int Outputs> SECATEUR_AVX512 inline void rowTileClear(__m512 (&sums)[Rows][Outputs])
+{
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
         for (int o = 0; o < Outputs; ++o)
             sums[r][o] = _mm512_setzero_ps();
-    [[maybe_unused]] std::int64_t line = next.group;
-    for (std::int64_t k = 0; k < in; k += 16) {
-        const auto mask = static_cast<__mmask16>(in - k >= 16 ? 0xFFFF : (1 << (in - k)) - 1);
-        __m512 weights[Outputs];
+}
+
+// A load under a mask costs the ports that multiply, so only the last step, which may be a part of one, has it.
+
+template <int Rows, int Outputs, bool IsPart>
+SECATEUR_AVX512 inline void rowStepF32(const float *weight, std::int64_t in, const float *x, std::int64_t xStride,
+                                       std::int64_t k, __m512 (&sums)[Rows][Outputs])
+{
+    const auto mask = static_cast<__mmask16>(IsPart ? (1 << (in - k)) - 1 : 0xFFFF);
+    __m512 weights[Outputs];
+#pragma GCC unroll 8
+    for (int o = 0; o < Outputs; ++o)
+        weights[o]
+            = IsPart ? _mm512_maskz_loadu_ps(mask, weight + o * in + k) : _mm512_loadu_ps(weight + o * in + k);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+        const __m512 value
+            = IsPart ? _mm512_maskz_loadu_ps(mask, x + r * xStride + k) : _mm512_loadu_ps(x + r * xStride + k);
 #pragma GCC unroll 8
         for (int o = 0; o < Outputs; ++o)
-            weights[o] = _mm512_maskz_loadu_ps(mask, weight + o * in + k);
-        if constexpr (Rows <= 2) {
+            sums[r][o] = _mm512_fmadd_ps(value, weights[o], sums[r][o]);
+    }
+}
+
+template <int Rows, int Outputs>
+SECATEUR_AVX512 void rowTileF32(const float *weight, std::int64_t in, const float *x, std::int64_t xStride, float *y,
+                                std::int64_t yStride, const RowPrefetch &next)
+{
+    __m512 sums[Rows][Outputs];
+    rowTileClear(sums);
+    std::int64_t line = next.group;
+    std::int64_t k = 0;
+    for (; k + 16 <= in; k += 16) {
+        rowTilePrefetch<Rows, Outputs>(weight, in, k, next, line);
+        rowStepF32<Rows, Outputs, false>(weight, in, x, xStride, k, sums);
+    }
+    if (k < in)
+        rowStepF32<Rows, Outputs, true>(weight, in, x, xStride, k, sums);
+    rowProduct512Store(sums, y, yStride);
+}
+
+template <int Rows, int Outputs, bool IsPart>
+SECATEUR_AVX512 inline void rowStepWide(const std::uint16_t *weight, std::int64_t in, const float *x,
+                                        std::int64_t xStride, std::int64_t k, __m512 (&sums)[Rows][Outputs])
+{
+    const auto mask = static_cast<__mmask32>(IsPart ? (1U << (in - k)) - 1 : 0xFFFFFFFF);
+    const __m512i odd = _mm512_set1_epi32(static_cast<int>(0xFFFF0000U));
+    __m512 weights[Outputs];
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
 #pragma GCC unroll 8
-            for (int o = 0; o < Outputs; ++o)
-                _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
-        } else {
-            for (; line < Outputs; line += next.groups)
-                _mm_prefetch(reinterpret_cast<const char *>(weight + (next.distance + line) * in + k), _MM_HINT_T1);
-            line -= Outputs;
+        for (int o = 0; o < Outputs; ++o) {
+            const __m512i pairs
+                = IsPart ? _mm512_maskz_loadu_epi16(mask, weight + o * in + k) : _mm512_loadu_si512(weight + o * in + k);
+            weights[o] = _mm512_castsi512_ps(half == 0 ? _mm512_slli_epi32(pairs, 16) : _mm512_and_si512(odd, pairs));
         }
 #pragma GCC unroll 8
         for (int r = 0; r < Rows; ++r) {
-            const __m512 value = _mm512_maskz_loadu_ps(mask, x + r * xStride + k);
+            const __m512 value = _mm512_loadu_ps(x + r * xStride + k + 16 * half);
 #pragma GCC unroll 8
             for (int o = 0; o < Outputs; ++o)
                 sums[r][o] = _mm512_fmadd_ps(value, weights[o], sums[r][o]);
         }
     }
-    rowProduct512Store(sums, y, yStride);
 }
 
 /// bf16 weights, and inputs as widenRowsAvx512() lays them out.
@@ -110,49 +162,37 @@ template <int Rows, int Outputs>
 SECATEUR_AVX512 void rowTileWide(const std::uint16_t *weight, std::int64_t in, const float *x, std::int64_t xStride,
                                  float *y, std::int64_t yStride, const RowPrefetch &next)
 {
-    const __m512i odd = _mm512_set1_epi32(static_cast<int>(0xFFFF0000U));
     __m512 sums[Rows][Outputs];
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 8
-        for (int o = 0; o < Outputs; ++o)
-            sums[r][o] = _mm512_setzero_ps();
-    [[maybe_unused]] std::int64_t line = next.group;
-    for (std::int64_t k = 0; k < in; k += 32) {
-        const auto mask = static_cast<__mmask32>(in - k >= 32 ? 0xFFFFFFFF : (1U << (in - k)) - 1);
-        __m512 weights[Outputs];
-#pragma GCC unroll 8
-        for (int o = 0; o < Outputs; ++o)
-            weights[o] = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_maskz_loadu_epi16(mask, weight + o * in + k), 16));
-        if constexpr (Rows <= 2) {
-#pragma GCC unroll 8
-            for (int o = 0; o < Outputs; ++o)
-                _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
-        } else {
-            for (; line < Outputs; line += next.groups)
-                _mm_prefetch(reinterpret_cast<const char *>(weight + (next.distance + line) * in + k), _MM_HINT_T1);
-            line -= Outputs;
-        }
-#pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r) {
-            const __m512 value = _mm512_loadu_ps(x + r * xStride + k);
-#pragma GCC unroll 8
-            for (int o = 0; o < Outputs; ++o)
-                sums[r][o] = _mm512_fmadd_ps(value, weights[o], sums[r][o]);
-        }
-#pragma GCC unroll 8
-        for (int o = 0; o < Outputs; ++o)
-            weights[o]
-                = _mm512_castsi512_ps(_mm512_and_si512(odd, _mm512_maskz_loadu_epi16(mask, weight + o * in + k)));
-#pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r) {
-            const __m512 value = _mm512_loadu_ps(x + r * xStride + k + 16);
-#pragma GCC unroll 8
-            for (int o = 0; o < Outputs; ++o)
-                sums[r][o] = _mm512_fmadd_ps(value, weights[o], sums[r][o]);
-        }
+    rowTileClear(sums);
+    std::int64_t line = next.group;
+    std::int64_t k = 0;
+    for (; k + 32 <= in; k += 32) {
+        rowTilePrefetch<Rows, Outputs>(weight, in, k, next, line);
+        rowStepWide<Rows, Outputs, false>(weight, in, x, xStride, k, sums);
     }
+    if (k < in)
+        rowStepWide<Rows, Outputs, true>(weight, in, x, xStride, k, sums);
     rowProduct512Store(sums, y, yStride);
+}
+
+template <int Rows, int Outputs, bool IsPart>
+SECATEUR_AVX512_BF16 inline void rowStepBf16(const std::uint16_t *weight, std::int64_t in, const std::uint16_t *x,
+                                             std::int64_t xStride, std::int64_t k, __m512 (&sums)[Rows][Outputs])
+{
+    const auto mask = static_cast<__mmask32>(IsPart ? (1U << (in - k)) - 1 : 0xFFFFFFFF);
+    __m512bh weights[Outputs];
+#pragma GCC unroll 8
+    for (int o = 0; o < Outputs; ++o)
+        weights[o] = reinterpret_cast<__m512bh>(IsPart ? _mm512_maskz_loadu_epi16(mask, weight + o * in + k)
+                                                       : _mm512_loadu_si512(weight + o * in + k));
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+        const auto value = reinterpret_cast<__m512bh>(IsPart ? _mm512_maskz_loadu_epi16(mask, x + r * xStride + k)
+                                                             : _mm512_loadu_si512(x + r * xStride + k));
+#pragma GCC unroll 8
+        for (int o = 0; o < Outputs; ++o)
+            sums[r][o] = _mm512_dpbf16_ps(sums[r][o], value, weights[o]);
+    }
 }
 
 template <int Rows, int Outputs>
@@ -160,35 +200,15 @@ SECATEUR_AVX512_BF16 void rowTileBf16(const std::uint16_t *weight, std::int64_t 
                                       std::int64_t xStride, float *y, std::int64_t yStride, const RowPrefetch &next)
 {
     __m512 sums[Rows][Outputs];
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 8
-        for (int o = 0; o < Outputs; ++o)
-            sums[r][o] = _mm512_setzero_ps();
-    [[maybe_unused]] std::int64_t line = next.group;
-    for (std::int64_t k = 0; k < in; k += 32) {
-        const auto mask = static_cast<__mmask32>(in - k >= 32 ? 0xFFFFFFFF : (1U << (in - k)) - 1);
-        __m512bh weights[Outputs];
-#pragma GCC unroll 8
-        for (int o = 0; o < Outputs; ++o)
-            weights[o] = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, weight + o * in + k));
-        if constexpr (Rows <= 2) {
-#pragma GCC unroll 8
-            for (int o = 0; o < Outputs; ++o)
-                _mm_prefetch(reinterpret_cast<const char *>(weight + (Outputs + o) * in + k), _MM_HINT_T0);
-        } else {
-            for (; line < Outputs; line += next.groups)
-                _mm_prefetch(reinterpret_cast<const char *>(weight + (next.distance + line) * in + k), _MM_HINT_T1);
-            line -= Outputs;
-        }
-#pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r) {
-            const auto value = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(mask, x + r * xStride + k));
-#pragma GCC unroll 8
-            for (int o = 0; o < Outputs; ++o)
-                sums[r][o] = _mm512_dpbf16_ps(sums[r][o], value, weights[o]);
-        }
+    rowTileClear(sums);
+    std::int64_t line = next.group;
+    std::int64_t k = 0;
+    for (; k + 32 <= in; k += 32) {
+        rowTilePrefetch<Rows, Outputs>(weight, in, k, next, line);
+        rowStepBf16<Rows, Outputs, false>(weight, in, x, xStride, k, sums);
     }
+    if (k < in)
+        rowStepBf16<Rows, Outputs, true>(weight, in, x, xStride, k, sums);
     rowProduct512Store(sums, y, yStride);
 }
 

@@ -59,7 +59,8 @@ SECATEUR_AVX512 void transposeUnits(const std::uint32_t *in, std::int64_t stride
 
 // Two versions of one loop: a function's instruction set cannot depend on a template's argument.
 
-template <int Rows>
+/// \a IsWhole: 32 columns; a load under a mask costs the ports that multiply.
+template <int Rows, bool IsWhole>
 SECATEUR_AVX512 void tileRowsF32(const float *a, std::int64_t aStride, const float *b, std::int64_t bStride,
                                  std::int64_t units, std::int64_t columns, float *c, std::int64_t cStride)
 {
@@ -70,8 +71,8 @@ SECATEUR_AVX512 void tileRowsF32(const float *a, std::int64_t aStride, const flo
     for (int r = 0; r < Rows; ++r)
         sums[r][0] = sums[r][1] = _mm512_setzero_ps();
     for (std::int64_t u = 0; u < units; ++u, b += bStride, ++a) {
-        const __m512 b0 = _mm512_maskz_loadu_ps(mask0, b);
-        const __m512 b1 = _mm512_maskz_loadu_ps(mask1, b + 16);
+        const __m512 b0 = IsWhole ? _mm512_loadu_ps(b) : _mm512_maskz_loadu_ps(mask0, b);
+        const __m512 b1 = IsWhole ? _mm512_loadu_ps(b + 16) : _mm512_maskz_loadu_ps(mask1, b + 16);
         const float *group = a; // three rows at a time: their addresses are one register and a multiple of the stride
 #pragma GCC unroll 12
         for (int r = 0; r < Rows; ++r) {
@@ -89,7 +90,7 @@ SECATEUR_AVX512 void tileRowsF32(const float *a, std::int64_t aStride, const flo
     }
 }
 
-template <int Rows>
+template <int Rows, bool IsWhole>
 SECATEUR_AVX512_BF16 void tileRowsBf16(const std::uint32_t *a, std::int64_t aStride, const std::uint32_t *b,
                                        std::int64_t bStride, std::int64_t units, std::int64_t columns, float *c,
                                        std::int64_t cStride)
@@ -101,8 +102,10 @@ SECATEUR_AVX512_BF16 void tileRowsBf16(const std::uint32_t *a, std::int64_t aStr
     for (int r = 0; r < Rows; ++r)
         sums[r][0] = sums[r][1] = _mm512_setzero_ps();
     for (std::int64_t u = 0; u < units; ++u, b += bStride, ++a) {
-        const auto b0 = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi32(mask0, b));
-        const auto b1 = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi32(mask1, b + 16));
+        const auto b0
+            = reinterpret_cast<__m512bh>(IsWhole ? _mm512_loadu_si512(b) : _mm512_maskz_loadu_epi32(mask0, b));
+        const auto b1
+            = reinterpret_cast<__m512bh>(IsWhole ? _mm512_loadu_si512(b + 16) : _mm512_maskz_loadu_epi32(mask1, b + 16));
         const std::uint32_t *group = a;
 #pragma GCC unroll 12
         for (int r = 0; r < Rows; ++r) {
@@ -196,8 +199,12 @@ void tileProductF32(const float *a, std::int64_t aStride, std::int64_t rows, con
         return;
     }
     const auto run = [&]<int Rows>() {
-        for (; rows >= Rows; rows -= Rows, a += Rows * aStride, c += Rows * cStride)
-            tileRowsF32<Rows>(a, aStride, b, bStride, units, columns, c, cStride);
+        for (; rows >= Rows; rows -= Rows, a += Rows * aStride, c += Rows * cStride) {
+            if (columns == kTileColumns)
+                tileRowsF32<Rows, true>(a, aStride, b, bStride, units, columns, c, cStride);
+            else
+                tileRowsF32<Rows, false>(a, aStride, b, bStride, units, columns, c, cStride);
+        }
     };
     run.template operator()<12>();
     run.template operator()<6>();
@@ -209,8 +216,12 @@ void tileProductBf16(const std::uint32_t *a, std::int64_t aStride, std::int64_t 
                      std::int64_t bStride, std::int64_t units, std::int64_t columns, float *c, std::int64_t cStride)
 {
     const auto run = [&]<int Rows>() {
-        for (; rows >= Rows; rows -= Rows, a += Rows * aStride, c += Rows * cStride)
-            tileRowsBf16<Rows>(a, aStride, b, bStride, units, columns, c, cStride);
+        for (; rows >= Rows; rows -= Rows, a += Rows * aStride, c += Rows * cStride) {
+            if (columns == kTileColumns)
+                tileRowsBf16<Rows, true>(a, aStride, b, bStride, units, columns, c, cStride);
+            else
+                tileRowsBf16<Rows, false>(a, aStride, b, bStride, units, columns, c, cStride);
+        }
     };
     run.template operator()<12>();
     run.template operator()<6>();
