@@ -24,8 +24,8 @@ std::vector<DeviceInfo> listDevices();
 /// libcuda.so.1 or what $SECATEUR_CUDA_DRIVER names. Compute thread only.
 std::string missingCudaReason();
 
-/// Sets thread counts and kernels; call on the compute thread before the first tensor. Throws Error(InvalidArgument) naming an
-/// unknown device, dtype or kernels and what there is.
+/// Sets thread counts and kernels; call on the compute thread before the first tensor. Throws Error(InvalidArgument)
+/// naming an unknown device, dtype or kernels and what there is.
 void applyComputeSettings(const ComputeSettings &settings);
 
 /// "f32" or "bf16": what "auto" means on \a device.

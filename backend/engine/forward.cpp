@@ -22,7 +22,6 @@ namespace {
 /// A continuation after its context, and where its score goes.
 struct ScoredSequence {
     TokenIds ids; ///< without the last token, which is only predicted
-    std::size_t predictsFrom = 0; ///< position that predicts the first token of the continuation
     const TokenIds *continuation = nullptr;
     ContinuationScore *score = nullptr;
     bool startsItem = false; ///< shares no context with the one before
@@ -31,7 +30,7 @@ struct ScoredSequence {
 ScoredSequence scoredSequence(std::span<const std::int32_t> context, const TokenIds &continuation,
                               ContinuationScore *score)
 {
-    ScoredSequence sequence{TokenIds(context.begin(), context.end()), context.size() - 1, &continuation, score};
+    ScoredSequence sequence{TokenIds(context.begin(), context.end()), &continuation, score};
     sequence.ids.insert(sequence.ids.end(), continuation.begin(), continuation.end() - 1);
     return sequence;
 }
@@ -68,8 +67,8 @@ void scoreTogether(const Model::Impl &model, std::span<const ScoredSequence> wor
 
     TokenIds rows, targets;
     for (std::size_t i = 0; i < work.size(); ++i) {
-        rows.insert(rows.end(), batch.rows[i].begin() + static_cast<std::ptrdiff_t>(work[i].predictsFrom),
-                    batch.rows[i].end());
+        // each token is predicted by the row in front of it: the last ones, as many as the continuation has tokens
+        rows.insert(rows.end(), batch.rows[i].end() - std::ssize(*work[i].continuation), batch.rows[i].end());
         targets.insert(targets.end(), work[i].continuation->begin(), work[i].continuation->end());
     }
     const TokenScores scores = scoreTargets(model, hidden, rows, targets);

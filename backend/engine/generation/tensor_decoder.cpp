@@ -33,16 +33,18 @@ public:
         }
         const at::Device device = m_model.device();
         const Tensor position = idsTensor(positions, device); // (slots)
-        const Tensor key = at::arange(longest, at::TensorOptions().dtype(at::kLong).device(device));
-        Tensor seen = key.unsqueeze(0) <= position.unsqueeze(1); // (slots, longest)
-        if (m_model.config.slidingWindow > 0)
-            seen = seen & (key.unsqueeze(0) > position.unsqueeze(1) - m_model.config.slidingWindow);
+        const std::int64_t window = m_model.config.slidingWindow;
         const bool seesAll = std::all_of(positions.begin(), positions.end(),
                                          [&](std::int32_t last) { return last + 1 == longest; })
-            && (m_model.config.slidingWindow == 0 || longest <= m_model.config.slidingWindow);
+            && (window == 0 || longest <= window);
         std::optional<Tensor> mask; // (slots, 1, 1, longest); sequences of one length, or just one, need none
-        if (!seesAll)
+        if (!seesAll) {
+            const Tensor key = at::arange(longest, at::TensorOptions().dtype(at::kLong).device(device));
+            Tensor seen = key.unsqueeze(0) <= position.unsqueeze(1); // (slots, longest)
+            if (window > 0)
+                seen = seen & (key.unsqueeze(0) > position.unsqueeze(1) - window);
             mask = seen.unsqueeze(1).unsqueeze(1);
+        }
 
         const Attend attend = [&](int block, const Tensor &q, const Tensor &k, const Tensor &v) {
             const Tensor keys = m_cache.keys(block);

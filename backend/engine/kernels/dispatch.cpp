@@ -15,30 +15,21 @@ namespace {
 
 #if SECATEUR_X86_KERNELS
 
-constexpr int kDispatchSteps = 1000;
-
-SECATEUR_AVX512_BF16 float dispatchMultiplyF32()
+/// As many dot products of pairs, or f32 products, one after the other.
+template <bool IsPaired> SECATEUR_AVX512_BF16 float dispatchMultiply()
 {
+    constexpr int kSteps = 1000;
     __m512 sums[8] = {};
     __m512 values = _mm512_set1_ps(0.5F);
-    for (int step = 0; step < kDispatchSteps; ++step) {
+    for (int step = 0; step < kSteps; ++step) {
 #pragma GCC unroll 8
-        for (__m512 &sum : sums)
-            sum = _mm512_fmadd_ps(values, values, sum);
+        for (__m512 &sum : sums) {
+            if constexpr (IsPaired)
+                sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(values), reinterpret_cast<__m512bh>(values));
+            else
+                sum = _mm512_fmadd_ps(values, values, sum);
+        }
         asm volatile("" : "+v"(values)); // nothing is known of it: no step can be left out
-    }
-    return _mm512_cvtss_f32(sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7]);
-}
-
-SECATEUR_AVX512_BF16 float dispatchMultiplyPairs()
-{
-    __m512 sums[8] = {};
-    __m512 values = _mm512_set1_ps(0.5F);
-    for (int step = 0; step < kDispatchSteps; ++step) {
-#pragma GCC unroll 8
-        for (__m512 &sum : sums)
-            sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(values), reinterpret_cast<__m512bh>(values));
-        asm volatile("" : "+v"(values));
     }
     return _mm512_cvtss_f32(sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7]);
 }
@@ -56,8 +47,8 @@ bool dispatchPairsAreFaster()
         return Clock::now() - start;
     };
     for (int i = 0; i < 8; ++i) {
-        f32 = std::min(f32, timed(dispatchMultiplyF32));
-        pairs = std::min(pairs, timed(dispatchMultiplyPairs));
+        f32 = std::min(f32, timed(dispatchMultiply<false>));
+        pairs = std::min(pairs, timed(dispatchMultiply<true>));
     }
     return 2 * pairs < 3 * f32; // a third more results in the same time
 }
@@ -78,14 +69,18 @@ KernelLevel dispatchProcessorLevel()
 #endif
 }
 
+/// Found once: with equal speeds a second look might see it the other way.
 KernelLevel dispatchFastestLevel()
 {
-    const KernelLevel best = dispatchProcessorLevel();
+    static const KernelLevel fastest = [] {
+        const KernelLevel best = dispatchProcessorLevel();
 #if SECATEUR_X86_KERNELS
-    if (best == KernelLevel::Avx512Bf16 && !dispatchPairsAreFaster())
-        return KernelLevel::Avx512;
+        if (best == KernelLevel::Avx512Bf16 && !dispatchPairsAreFaster())
+            return KernelLevel::Avx512;
 #endif
-    return best;
+        return best;
+    }();
+    return fastest;
 }
 
 std::atomic<KernelLevel> &dispatchLevel()
@@ -103,8 +98,7 @@ KernelLevel kernelLevel()
 
 void useFastestKernels()
 {
-    static const KernelLevel fastest = dispatchFastestLevel();
-    dispatchLevel().store(fastest, std::memory_order_relaxed);
+    dispatchLevel().store(dispatchFastestLevel(), std::memory_order_relaxed);
 }
 
 void limitKernelLevel(KernelLevel highest)

@@ -96,8 +96,8 @@ template <int Rows, int Outputs> SECATEUR_AVX512 inline void rowTileClear(__m512
 // A load under a mask costs the ports that multiply, so only the last step, which may be a part of one, has it.
 
 template <int Rows, int Outputs, bool IsPart>
-SECATEUR_AVX512 inline void rowStepF32(const float *weight, std::int64_t in, const float *x, std::int64_t xStride,
-                                       std::int64_t k, __m512 (&sums)[Rows][Outputs])
+SECATEUR_AVX512 inline void rowStep(const float *weight, std::int64_t in, const float *x, std::int64_t xStride,
+                                    std::int64_t k, __m512 (&sums)[Rows][Outputs])
 {
     const auto mask = static_cast<__mmask16>(IsPart ? (1 << (in - k)) - 1 : 0xFFFF);
     __m512 weights[Outputs];
@@ -115,26 +115,9 @@ SECATEUR_AVX512 inline void rowStepF32(const float *weight, std::int64_t in, con
     }
 }
 
-template <int Rows, int Outputs>
-SECATEUR_AVX512 void rowTileF32(const float *weight, std::int64_t in, const float *x, std::int64_t xStride, float *y,
-                                std::int64_t yStride, const RowPrefetch &next)
-{
-    __m512 sums[Rows][Outputs];
-    rowTileClear(sums);
-    std::int64_t line = next.group;
-    std::int64_t k = 0;
-    for (; k + 16 <= in; k += 16) {
-        rowTilePrefetch<Rows, Outputs>(weight, in, k, next, line);
-        rowStepF32<Rows, Outputs, false>(weight, in, x, xStride, k, sums);
-    }
-    if (k < in)
-        rowStepF32<Rows, Outputs, true>(weight, in, x, xStride, k, sums);
-    rowProduct512Store(sums, y, yStride);
-}
-
 template <int Rows, int Outputs, bool IsPart>
-SECATEUR_AVX512 inline void rowStepWide(const std::uint16_t *weight, std::int64_t in, const float *x,
-                                        std::int64_t xStride, std::int64_t k, __m512 (&sums)[Rows][Outputs])
+SECATEUR_AVX512 inline void rowStep(const std::uint16_t *weight, std::int64_t in, const float *x, std::int64_t xStride,
+                                    std::int64_t k, __m512 (&sums)[Rows][Outputs])
 {
     const auto mask = static_cast<__mmask32>(IsPart ? (1U << (in - k)) - 1 : 0xFFFFFFFF);
     const __m512i odd = _mm512_set1_epi32(static_cast<int>(0xFFFF0000U));
@@ -157,21 +140,22 @@ SECATEUR_AVX512 inline void rowStepWide(const std::uint16_t *weight, std::int64_
     }
 }
 
-/// bf16 weights, and inputs as widenRowsAvx512() lays them out.
-template <int Rows, int Outputs>
-SECATEUR_AVX512 void rowTileWide(const std::uint16_t *weight, std::int64_t in, const float *x, std::int64_t xStride,
-                                 float *y, std::int64_t yStride, const RowPrefetch &next)
+/// With f32 weights, or with bf16 ones and inputs as widenRowsAvx512() lays them out.
+template <int Rows, int Outputs, typename Weight>
+SECATEUR_AVX512 void rowTileF32(const Weight *weight, std::int64_t in, const float *x, std::int64_t xStride, float *y,
+                                std::int64_t yStride, const RowPrefetch &next)
 {
+    constexpr std::int64_t kStep = 64 / sizeof(Weight); // a cache line
     __m512 sums[Rows][Outputs];
     rowTileClear(sums);
     std::int64_t line = next.group;
     std::int64_t k = 0;
-    for (; k + 32 <= in; k += 32) {
+    for (; k + kStep <= in; k += kStep) {
         rowTilePrefetch<Rows, Outputs>(weight, in, k, next, line);
-        rowStepWide<Rows, Outputs, false>(weight, in, x, xStride, k, sums);
+        rowStep<Rows, Outputs, false>(weight, in, x, xStride, k, sums);
     }
     if (k < in)
-        rowStepWide<Rows, Outputs, true>(weight, in, x, xStride, k, sums);
+        rowStep<Rows, Outputs, true>(weight, in, x, xStride, k, sums);
     rowProduct512Store(sums, y, yStride);
 }
 
@@ -213,11 +197,11 @@ SECATEUR_AVX512_BF16 void rowTileBf16(const std::uint16_t *weight, std::int64_t 
 }
 
 struct RowTilesF32 {
-    template <int Rows, int Outputs> static constexpr auto run = rowTileF32<Rows, Outputs>;
+    template <int Rows, int Outputs> static constexpr auto run = rowTileF32<Rows, Outputs, float>;
 };
 
 struct RowTilesWide {
-    template <int Rows, int Outputs> static constexpr auto run = rowTileWide<Rows, Outputs>;
+    template <int Rows, int Outputs> static constexpr auto run = rowTileF32<Rows, Outputs, std::uint16_t>;
 };
 
 struct RowTilesBf16 {
