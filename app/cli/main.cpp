@@ -24,8 +24,9 @@ void addCommonOptions(CLI::App &program, cli::CommonOptions &options)
     program.add_option("--threads", options.compute.threads, "threads, 0 = all cores")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    program.add_option("--kernels", options.compute.kernels,
-                       "own, or libtorch: slower, with its operators as transformers calls them")
+    program
+        .add_option("--kernels", options.compute.kernels,
+                    "own, or libtorch: slower, with its operators as transformers calls them")
         ->capture_default_str();
     program.add_option("--seed", options.seed, "seed of everything drawn at random")->capture_default_str();
     program.add_option("--adapter", options.adapter, "PEFT adapter folder applied to MODEL");

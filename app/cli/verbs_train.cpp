@@ -34,10 +34,14 @@ std::map<std::string, std::string> recoverOrigin(const Shell &shell, const Recov
         return isPath ? std::filesystem::absolute(path).string() : path;
     };
     const ComputeSettings &compute = shell.options.compute;
-    return {{"model", place(arguments.model)},       {"parent", place(arguments.parent)},
-            {"data", place(arguments.request.data)}, {"adapter", place(shell.options.adapter)},
-            {"out", place(arguments.out)},           {"device", compute.device},
-            {"dtype", resolveDtype(compute)},        {"threads", std::to_string(compute.threads)},
+    return {{"model", place(arguments.model)},
+            {"parent", place(arguments.parent)},
+            {"data", place(arguments.request.data)},
+            {"adapter", place(shell.options.adapter)},
+            {"out", place(arguments.out)},
+            {"device", compute.device},
+            {"dtype", resolveDtype(compute)},
+            {"threads", std::to_string(compute.threads)},
             {"kernels", compute.kernels}};
 }
 

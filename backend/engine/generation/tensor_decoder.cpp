@@ -34,8 +34,8 @@ public:
         const at::Device device = m_model.device();
         const Tensor position = idsTensor(positions, device); // (slots)
         const std::int64_t window = m_model.config.slidingWindow;
-        const bool seesAll = std::all_of(positions.begin(), positions.end(),
-                                         [&](std::int32_t last) { return last + 1 == longest; })
+        const bool seesAll
+            = std::all_of(positions.begin(), positions.end(), [&](std::int32_t last) { return last + 1 == longest; })
             && (window == 0 || longest <= window);
         std::optional<Tensor> mask; // (slots, 1, 1, longest); sequences of one length, or just one, need none
         if (!seesAll) {

@@ -19,6 +19,11 @@ bool canMultiplyMatrices(bool isBf16, std::int64_t in)
 
 namespace {
 
+bool multipliesInPairs(const WeightRows &weight)
+{
+    return weight.isBf16 && kernelLevel() >= KernelLevel::Avx512Bf16;
+}
+
 /// Results whose weights are laid out at a time: they stay in the second-level cache while all rows pass.
 std::int64_t matrixProductBlock(std::int64_t units)
 {
@@ -37,24 +42,6 @@ void matrixTileF32(const float *x, std::int64_t in, std::int64_t rows, const std
             y[r * out + o] += bias[o];
 }
 
-/// \a sums [rows, 32] with the bias, rounded unless they are kept.
-void storeBf16Sums(std::array<float, kTileRows * kTileColumns> &sums, std::int64_t rows, std::int64_t columns,
-                   const std::uint16_t *bias, void *y, std::int64_t first, std::int64_t out, bool keepsSums)
-{
-    std::array<float, kTileColumns> offsets{};
-    if (bias)
-        fromBf16(bias, columns, offsets.data());
-    for (std::int64_t r = 0; r < rows; ++r) {
-        float *row = sums.data() + r * kTileColumns;
-        for (std::int64_t o = 0; bias && o < columns; ++o)
-            row[o] += offsets[static_cast<std::size_t>(o)];
-        if (keepsSums)
-            std::copy_n(row, columns, static_cast<float *>(y) + first + r * out);
-        else
-            toBf16(row, columns, static_cast<std::uint16_t *>(y) + first + r * out);
-    }
-}
-
 /// One product with panels that \a pack lays out: \a inner values are summed for each of \a width results of a row.
 struct MatrixWork {
     bool isBf16 = false;
@@ -65,6 +52,33 @@ struct MatrixWork {
     void *y = nullptr;
     bool keepsSums = false;
 };
+
+/// Rows from \a row on and the results of one panel, from \a first on; \a x: all rows as the panels want them.
+void matrixTileBf16(const MatrixWork &work, const void *x, std::int64_t row, std::int64_t rows,
+                    const std::uint32_t *panel, std::int64_t first, std::int64_t columns)
+{
+    std::array<float, kTileRows * kTileColumns> sums; // NOLINT(cppcoreguidelines-pro-type-member-init): written first
+    if (work.isPaired)
+        tileProductBf16(static_cast<const std::uint32_t *>(x) + row * work.inner / 2, work.inner / 2, rows, panel,
+                        kTileColumns, work.inner / 2, columns, sums.data(), kTileColumns);
+    else
+        tileProductF32(static_cast<const float *>(x) + row * work.inner, work.inner, rows,
+                       reinterpret_cast<const float *>(panel), kTileColumns, work.inner, columns, sums.data(),
+                       kTileColumns);
+    std::array<float, kTileColumns> offsets{};
+    if (work.bias)
+        fromBf16(static_cast<const std::uint16_t *>(work.bias) + first, columns, offsets.data());
+    for (std::int64_t r = 0; r < rows; ++r) {
+        float *sum = sums.data() + r * kTileColumns;
+        for (std::int64_t o = 0; work.bias && o < columns; ++o)
+            sum[o] += offsets[static_cast<std::size_t>(o)];
+        const std::int64_t place = (row + r) * work.width + first;
+        if (work.keepsSums)
+            std::copy_n(sum, columns, static_cast<float *>(work.y) + place);
+        else
+            toBf16(sum, columns, static_cast<std::uint16_t *>(work.y) + place);
+    }
+}
 
 template <typename Pack> void matrixWork(const MatrixWork &work, const Pack &pack)
 {
@@ -92,17 +106,7 @@ template <typename Pack> void matrixWork(const MatrixWork &work, const Pack &pac
                 const std::uint32_t *panel = packed.data() + (o - block) / kTileColumns * panelSize;
                 const std::int64_t columns = std::min(kTileColumns, end - o);
                 if (work.isBf16) {
-                    std::array<float, kTileRows * kTileColumns> sums; // NOLINT(cppcoreguidelines-pro-type-member-init)
-                    if (work.isPaired)
-                        tileProductBf16(static_cast<const std::uint32_t *>(x) + r * units, units, rows, panel,
-                                        kTileColumns, units, columns, sums.data(), kTileColumns);
-                    else
-                        tileProductF32(static_cast<const float *>(x) + r * units, units, rows,
-                                       reinterpret_cast<const float *>(panel), kTileColumns, units, columns,
-                                       sums.data(), kTileColumns);
-                    storeBf16Sums(sums, rows, columns,
-                                  work.bias ? static_cast<const std::uint16_t *>(work.bias) + o : nullptr, work.y,
-                                  r * work.width + o, work.width, work.keepsSums);
+                    matrixTileBf16(work, x, r, rows, panel, o, columns);
                 } else {
                     matrixTileF32(static_cast<const float *>(x) + r * work.inner, work.inner, rows, panel, columns,
                                   work.bias ? static_cast<const float *>(work.bias) + o : nullptr,
@@ -118,35 +122,33 @@ template <typename Pack> void matrixWork(const MatrixWork &work, const Pack &pac
 void matrixProduct(const WeightRows &weight, const void *x, std::int64_t firstRow, std::int64_t lastRow,
                    std::int64_t firstOut, std::int64_t lastOut, const void *bias, void *y, bool keepsSums)
 {
-    const bool isPaired = weight.isBf16 && kernelLevel() >= KernelLevel::Avx512Bf16;
+    const bool isPaired = multipliesInPairs(weight);
     const std::int64_t units = weight.isBf16 ? weight.in / 2 : weight.in;
-    matrixWork({weight.isBf16, isPaired, weight.in, weight.out, firstRow, lastRow, firstOut, lastOut, x, bias, y,
-                keepsSums},
-               [&](std::int64_t first, std::int64_t end, std::uint32_t *panel) {
-                   const auto *words = static_cast<const std::uint32_t *>(weight.data);
-                   if (weight.isBf16 && !isPaired)
-                       packPanelWide(words, units, end, units, first, panel);
-                   else
-                       packPanel(words, units, end, units, first, panel);
-               });
+    matrixWork(
+        {weight.isBf16, isPaired, weight.in, weight.out, firstRow, lastRow, firstOut, lastOut, x, bias, y, keepsSums},
+        [&](std::int64_t first, std::int64_t end, std::uint32_t *panel) {
+            const auto *words = static_cast<const std::uint32_t *>(weight.data);
+            if (weight.isBf16 && !isPaired)
+                packPanelWide(words, units, end, units, first, panel);
+            else
+                packPanel(words, units, end, units, first, panel);
+        });
 }
 
 void matrixProductBack(const WeightRows &weight, const void *dy, std::int64_t firstRow, std::int64_t lastRow,
                        std::int64_t firstIn, std::int64_t lastIn, void *dx)
 {
-    const bool isPaired = weight.isBf16 && kernelLevel() >= KernelLevel::Avx512Bf16;
-    matrixWork({weight.isBf16, isPaired, weight.out, weight.in, firstRow, lastRow, firstIn, lastIn, dy, nullptr, dx,
-                false},
-               [&](std::int64_t first, std::int64_t, std::uint32_t *panel) {
-                   if (!weight.isBf16)
-                       packColumnsF32(static_cast<const float *>(weight.data), weight.out, weight.in, first, panel);
-                   else if (isPaired)
-                       packColumnsBf16(static_cast<const std::uint16_t *>(weight.data), weight.out, weight.in, first,
-                                       panel);
-                   else
-                       packColumnsWide(static_cast<const std::uint16_t *>(weight.data), weight.out, weight.in, first,
-                                       panel);
-               });
+    const bool isPaired = multipliesInPairs(weight);
+    matrixWork(
+        {weight.isBf16, isPaired, weight.out, weight.in, firstRow, lastRow, firstIn, lastIn, dy, nullptr, dx, false},
+        [&](std::int64_t first, std::int64_t, std::uint32_t *panel) {
+            if (!weight.isBf16)
+                packColumnsF32(static_cast<const float *>(weight.data), weight.out, weight.in, first, panel);
+            else if (isPaired)
+                packColumnsBf16(static_cast<const std::uint16_t *>(weight.data), weight.out, weight.in, first, panel);
+            else
+                packColumnsWide(static_cast<const std::uint16_t *>(weight.data), weight.out, weight.in, first, panel);
+        });
 }
 
 #else

@@ -15,8 +15,8 @@ namespace secateur {
 
 namespace {
 
-/// Outputs that are finished for all rows before the next ones: their weights, of \a bytes each, stay in the first-level
-/// cache between groups of rows.
+/// Outputs that are finished for all rows before the next ones: their weights, of \a bytes each, stay in the
+/// first-level cache between groups of rows.
 constexpr std::int64_t rowProductBlock(std::int64_t bytes)
 {
     return std::clamp<std::int64_t>((20 << 10) / bytes / 4, 1, 4) * 4;

@@ -103,8 +103,7 @@ SECATEUR_AVX512 inline void rowStep(const float *weight, std::int64_t in, const 
     __m512 weights[Outputs];
 #pragma GCC unroll 8
     for (int o = 0; o < Outputs; ++o)
-        weights[o]
-            = IsPart ? _mm512_maskz_loadu_ps(mask, weight + o * in + k) : _mm512_loadu_ps(weight + o * in + k);
+        weights[o] = IsPart ? _mm512_maskz_loadu_ps(mask, weight + o * in + k) : _mm512_loadu_ps(weight + o * in + k);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
         const __m512 value
@@ -126,8 +125,8 @@ SECATEUR_AVX512 inline void rowStep(const std::uint16_t *weight, std::int64_t in
     for (int half = 0; half < 2; ++half) {
 #pragma GCC unroll 8
         for (int o = 0; o < Outputs; ++o) {
-            const __m512i pairs
-                = IsPart ? _mm512_maskz_loadu_epi16(mask, weight + o * in + k) : _mm512_loadu_si512(weight + o * in + k);
+            const __m512i pairs = IsPart ? _mm512_maskz_loadu_epi16(mask, weight + o * in + k)
+                                         : _mm512_loadu_si512(weight + o * in + k);
             weights[o] = _mm512_castsi512_ps(half == 0 ? _mm512_slli_epi32(pairs, 16) : _mm512_and_si512(odd, pairs));
         }
 #pragma GCC unroll 8
@@ -241,9 +240,11 @@ void rowTilesOver(const Weight *weight, std::int64_t in, const Value *x, std::in
         std::int64_t group = 0;
         const auto share = [&] { return RowPrefetch{block, group++, groups}; };
         for (; r + 6 <= rows; r += 6)
-            rowTileRange<Tiles, 6, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, share());
+            rowTileRange<Tiles, 6, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride,
+                                      share());
         for (; r + 3 <= rows; r += 3)
-            rowTileRange<Tiles, 3, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, share());
+            rowTileRange<Tiles, 3, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride,
+                                      share());
         for (; r + 2 <= rows; r += 2)
             rowTileRange<Tiles, 2, 4>(weight, in, x + r * xStride, xStride, from, to, y + r * yStride, yStride, {});
         if (r < rows)
@@ -252,7 +253,8 @@ void rowTilesOver(const Weight *weight, std::int64_t in, const Value *x, std::in
 }
 
 /// Rows of bf16 values as f32: of each 32 first the even ones, then the odd ones; zeros behind the last.
-SECATEUR_AVX512 void widenRowsAvx512(const float *x, std::int64_t rows, std::int64_t in, std::int64_t stride, float *out)
+SECATEUR_AVX512 void widenRowsAvx512(const float *x, std::int64_t rows, std::int64_t in, std::int64_t stride,
+                                     float *out)
 {
     constexpr std::int64_t kPiece = 256;
     std::uint16_t rounded[kPiece];

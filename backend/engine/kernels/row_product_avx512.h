@@ -12,8 +12,8 @@ namespace secateur {
 void rowProductAvx512(const float *weight, std::int64_t in, const float *x, std::int64_t rows, std::int64_t first,
                       std::int64_t last, float *y, std::int64_t yStride);
 
-/// rowProduct() for bf16 weights at KernelLevel::Avx512: x is rounded to bf16 and both are multiplied as f32. \a room as
-/// for rowProduct().
+/// rowProduct() for bf16 weights at KernelLevel::Avx512: x is rounded to bf16 and both are multiplied as f32. \a room
+/// as for rowProduct().
 void rowProductAvx512Wide(const std::uint16_t *weight, std::int64_t in, const float *x, std::int64_t rows,
                           std::int64_t first, std::int64_t last, float *y, std::int64_t yStride, float *room);
 

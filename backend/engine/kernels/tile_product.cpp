@@ -104,8 +104,8 @@ SECATEUR_AVX512_BF16 void tileRowsBf16(const std::uint32_t *a, std::int64_t aStr
     for (std::int64_t u = 0; u < units; ++u, b += bStride, ++a) {
         const auto b0
             = reinterpret_cast<__m512bh>(IsWhole ? _mm512_loadu_si512(b) : _mm512_maskz_loadu_epi32(mask0, b));
-        const auto b1
-            = reinterpret_cast<__m512bh>(IsWhole ? _mm512_loadu_si512(b + 16) : _mm512_maskz_loadu_epi32(mask1, b + 16));
+        const auto b1 = reinterpret_cast<__m512bh>(IsWhole ? _mm512_loadu_si512(b + 16)
+                                                           : _mm512_maskz_loadu_epi32(mask1, b + 16));
         const std::uint32_t *group = a;
 #pragma GCC unroll 12
         for (int r = 0; r < Rows; ++r) {

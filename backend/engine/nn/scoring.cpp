@@ -83,7 +83,8 @@ TokenScores scoreTargets(const Model::Impl &model, const Tensor &hidden, const T
     for (std::int64_t first = 0; first < order.size(0); first += kRows) {
         const std::int64_t count = std::min(kRows, order.size(0) - first);
         const Tensor logits = logitsOf(model, at::index_select(hidden, 0, order.narrow(0, first, count))); // (n, V)
-        const std::span some = std::span(asking).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+        const std::span some
+            = std::span(asking).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
         if (allowsRowKernels(logits))
             scoreRows(logits, some, scores);
         else

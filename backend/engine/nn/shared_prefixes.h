@@ -17,7 +17,7 @@ struct SharedPrefixBatch {
         std::int64_t first = 0, last = 0, past = 0, keys = 0;
     };
 
-    Tensor ids;       ///< [T] int64
+    Tensor ids; ///< [T] int64
     Tensor positions; ///< [T] int64, in the row's own sequence
     std::vector<std::vector<std::int32_t>> rows; ///< of each sequence: the row of each of its tokens
     std::vector<Segment> segments; ///< in the order of their rows
